@@ -1,0 +1,66 @@
+"""Holding labels and sample weights against the outputs and the number of samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from analyzers.batches.guess import fits
+from analyzers.batches.matching import match
+from analyzers.batches.spec import Array, TensorSpec, shape_text
+from analyzers.batches.values import check_finite, check_numeric
+from analyzers.errors import BatchMismatch
+
+
+def fit_labels(arrays: Mapping[str, Array], outputs: Sequence[TensorSpec], samples: int) -> list[Array] | None:
+    """Labels in the order of the outputs, None where there are none. Their type is kept.
+
+    A label may be one class number per position, or have the shape of the output; what the loss makes of it is not judged.
+
+    Raises:
+        BatchMismatch: missing or unknown names, another number of samples, text, NaN, or a shape that no loss could take.
+    """
+    if not arrays:
+        return None
+    labels = match("y", arrays, outputs)
+    specs = list(outputs) or [TensorSpec(name=f"y_{index}", shape=(), dtype="") for index in range(len(labels))]
+    for array, spec in zip(labels, specs, strict=True):
+        _check_label(array, spec, samples)
+    return labels
+
+
+def fit_weights(weights: Array, samples: int) -> Array:
+    """Sample weights as float32 (samples,). Raises BatchMismatch for other shapes, text, NaN or negative weights."""
+    check_numeric("sample_weight", weights)
+    check_finite("sample_weight", weights)
+    flat = weights[:, 0] if weights.ndim == 2 and weights.shape[1] == 1 else weights
+    if flat.shape != (samples,):
+        raise BatchMismatch(
+            f"sample_weight wants ({samples},), one weight a sample; the batch has {shape_text(weights.shape)}."
+        )
+    if samples and flat.min() < 0:
+        raise BatchMismatch("sample_weight has negative weights.")
+    converted: Array = np.asarray(flat, dtype="float32")
+    return converted
+
+
+def _check_label(array: Array, spec: TensorSpec, samples: int) -> None:
+    what = f"the labels of output `{spec.name}`"
+    if array.ndim == 0 or array.shape[0] != samples:
+        count = array.shape[0] if array.ndim else 1
+        raise BatchMismatch(
+            f"The batch has {samples} samples, but {what} are {count}. Each sample needs its own label."
+        )
+    check_numeric(what, array)
+    check_finite(what, array)
+    if spec.shape and not _plausible(array.shape, (None, *spec.shape[1:])):
+        raise BatchMismatch(
+            f"output `{spec.name}` has the shape {shape_text((None, *spec.shape[1:]))}, {what} have {shape_text(array.shape)}: "
+            "send one class number per position, or labels of the output's shape (one-hot)."
+        )
+
+
+def _plausible(given: tuple[int, ...], output: tuple[int | None, ...]) -> bool:
+    """One number per position with or without a trailing axis, the output's own shape, or a sequence of another length."""
+    return fits(output, given) or fits((*output[:-1], 1), given) or len(given) == len(output) - 1

@@ -1,0 +1,104 @@
+"""NumPy's own files: `.npy` (one array, the inputs) and `.npz` (a zip of them). Objects are never unpickled.
+
+The header of every array is read and held against the file before anything is allocated: it may declare any shape.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy_format
+
+from analyzers.batches.limits import MAX_MEMBERS, check_size, check_total, declared_bytes
+from analyzers.batches.names import is_wanted, listing, raw_from_named
+from analyzers.batches.spec import Array, RawBatch
+from analyzers.errors import BatchUnreadable
+
+MAX_HEADER_BYTES = 10_000
+"""NumPy's own limit for a header that is parsed without trust; real ones are below 200 bytes."""
+
+
+def read_npy(path: Path) -> RawBatch:
+    """The array of a `.npy` file as the sole input. Raises BatchUnreadable."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        _check_header(file, "x", size)
+        file.seek(0)
+        return RawBatch(x={"": _read_array(file)})
+
+
+def read_npz(path: Path) -> RawBatch:
+    """The arrays of a `.npz` archive by their names. Raises BatchUnreadable."""
+    with zipfile.ZipFile(path) as archive:
+        members = _members(archive, path.stat().st_size)
+        wanted = {name: info for name, info in members.items() if is_wanted(name)}
+        check_total(sum(info.file_size for info in wanted.values()))
+        arrays = {name: _read_member(archive, name, info) for name, info in wanted.items()}
+    return raw_from_named(arrays, members)
+
+
+def _members(archive: zipfile.ZipFile, archive_size: int) -> dict[str, zipfile.ZipInfo]:
+    infos = [info for info in archive.infolist() if not info.is_dir()]
+    if len(infos) > MAX_MEMBERS:
+        raise BatchUnreadable(
+            f"The archive has {len(infos)} members, more than the {MAX_MEMBERS} that a batch may have."
+        )
+    members = {info.filename.removesuffix(".npy"): info for info in infos}
+    if len(members) < len(infos):
+        raise BatchUnreadable("The archive has two arrays of the same name. Write it again with `np.savez`.")
+    for name, info in members.items():
+        _check_member(name, info, archive_size)
+    return members
+
+
+def _check_member(name: str, info: zipfile.ZipInfo, archive_size: int) -> None:
+    if info.flag_bits & 0x1:
+        raise BatchUnreadable("The archive is encrypted. Send it without a password.")
+    if info.header_offset + info.compress_size > archive_size:
+        raise BatchUnreadable(f"The archive is cut short: `{name}` ends beyond its end. Send it again.")
+    check_size(name, info.file_size, info.compress_size)
+
+
+def _read_member(archive: zipfile.ZipFile, name: str, info: zipfile.ZipInfo) -> Array:
+    if not info.filename.endswith(".npy"):
+        raise BatchUnreadable(f"`{listing([name])}` in the archive is no NumPy array. Write it with `np.savez`.")
+    with archive.open(info) as file:
+        _check_header(file, name, info.file_size)
+    with archive.open(info) as file:
+        return _read_array(file)
+
+
+def _check_header(file: IO[bytes], name: str, available: int) -> None:
+    """Refuse what the header declares before NumPy believes it; `available` is the bytes from the file's start."""
+    shape, dtype = _header(file)
+    if dtype.hasobject:
+        raise BatchUnreadable(
+            f"`{name}` holds Python objects, which are stored as a pickle, and a pickle can run code: it is not opened. "
+            "Save it as numbers, such as `np.asarray(x, dtype='float32')`; rows of different lengths need padding."
+        )
+    needed = declared_bytes(shape, dtype.itemsize)
+    check_size(name, needed)
+    if needed > available - file.tell():
+        raise BatchUnreadable(
+            f"`{name}` declares the shape {shape}, {needed} bytes, but the file holds {max(available - file.tell(), 0)} "
+            "bytes of it: it is cut short or damaged."
+        )
+
+
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    version = npy_format.read_magic(file)
+    readers = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
+    if version not in readers:
+        raise BatchUnreadable(
+            "An array of the batch has a header that only structured arrays need. Save plain numbers."
+        )
+    shape, _, dtype = readers[version](file, max_header_size=MAX_HEADER_BYTES)
+    return tuple(shape), dtype
+
+
+def _read_array(file: IO[bytes]) -> Array:
+    array: Array = npy_format.read_array(file, allow_pickle=False, max_header_size=MAX_HEADER_BYTES)
+    return array

@@ -1,0 +1,1 @@
+from analyzers.subjects.loading import LoadedModel, load_model

@@ -1,0 +1,80 @@
+"""HDF5 files from strangers: no link, storage or virtual dataset that reaches outside, no loop, no absurd shape."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import h5py
+
+from analyzers.errors import ModelUnreadable, ModelUnsafe
+
+MAX_OBJECTS = 200_000
+"""Groups and datasets in one file. The largest Keras application has about 10 000, optimizer slots included."""
+
+MAX_DEPTH = 100
+"""Nesting of groups: three for each level of nested models."""
+
+MAX_DATASET_BYTES = 1 << 34
+"""16 GiB in one dataset, as for a whole archive."""
+
+BOMB_FLOOR_BYTES = 1 << 24
+"""16 MiB: smaller datasets may be as empty as they like."""
+
+MAX_EXPANSION = 100
+"""How many times its stored size a dataset may declare. Keras stores weights unpacked."""
+
+NUMBER_KINDS = "fiub"
+
+
+def check_hdf5(file: h5py.File) -> None:
+    """Walk every object of the file by its links, following none that could leave it.
+
+    Raises:
+        ModelUnsafe: external or soft links, external storage, virtual datasets, loops, absurd sizes or counts.
+        ModelUnreadable: data of a kind that no weights have.
+    """
+    seen: set[Any] = set()
+    open_groups: list[tuple[h5py.Group, int]] = [(file, 0)]
+    while open_groups:
+        group, depth = open_groups.pop()
+        for name in group:
+            item = _checked_child(group, name)
+            if len(seen) >= MAX_OBJECTS or depth > MAX_DEPTH:
+                raise ModelUnsafe("The weights file has more groups, or deeper ones, than any model.")
+            address = h5py.h5o.get_info(item.id).addr
+            if address in seen:
+                raise ModelUnsafe(f"The weights file reaches {_shown(name)} by two ways. Save the model with Keras.")
+            seen.add(address)
+            if isinstance(item, h5py.Group):
+                open_groups.append((item, depth + 1))
+
+
+def _checked_child(group: h5py.Group, name: str) -> Any:
+    link = group.get(name, getlink=True)
+    if not isinstance(link, h5py.HardLink):
+        raise ModelUnsafe(
+            f"The weights file holds a link at {_shown(name)} instead of data; a link may lead to any file of the reader. "
+            "Save the model with Keras."
+        )
+    item = group[name]
+    if isinstance(item, h5py.Dataset):
+        _check_dataset(item, name)
+    return item
+
+
+def _check_dataset(dataset: h5py.Dataset, name: str) -> None:
+    if dataset.external or dataset.is_virtual:
+        raise ModelUnsafe(f"The data of {_shown(name)} is kept in another file. Save the model with Keras.")
+    if dataset.dtype.kind not in NUMBER_KINDS and dataset.dtype.kind not in "SOV":
+        raise ModelUnreadable(f"The weights file holds no numbers at {_shown(name)}.")
+    nbytes = math.prod(int(size) for size in dataset.shape or ()) * dataset.dtype.itemsize
+    stored = dataset.id.get_storage_size()
+    if nbytes > MAX_DATASET_BYTES or (nbytes > BOMB_FLOOR_BYTES and nbytes > MAX_EXPANSION * stored):
+        raise ModelUnsafe(
+            f"The weights file declares {nbytes >> 20} MiB at {_shown(name)} and stores {stored >> 10} KiB of it."
+        )
+
+
+def _shown(name: str) -> str:
+    return repr(name[:80])

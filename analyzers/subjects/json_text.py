@@ -1,0 +1,56 @@
+"""JSON from a model file: an object, no deeper than a model can be, every key once."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from analyzers.errors import ModelUnreadable, ModelUnsafe
+
+MAX_DEPTH = 200
+"""Nesting of brackets. A model five levels deep needs about 60; Python's own parser gives up at about 1000."""
+
+
+def parse_json(content: str | bytes, what: str) -> dict[str, Any]:
+    """The object in `content`; `what` names it in messages.
+
+    Raises:
+        ModelUnreadable: no valid JSON, or no object.
+        ModelUnsafe: nested absurdly deep, or a key stands twice (readers differ in which one they believe).
+    """
+    text = _decoded(content, what)
+    _check_depth(text, what)
+    try:
+        value = json.loads(text, object_pairs_hook=lambda pairs: _unique(pairs, what))
+    except (ValueError, RecursionError) as error:
+        raise ModelUnreadable(f"The model's {what} is no valid JSON: the file is damaged.") from error
+    if not isinstance(value, dict):
+        raise ModelUnreadable(f"The model's {what} holds no JSON object: the file is damaged.")
+    return value
+
+
+def _decoded(content: str | bytes, what: str) -> str:
+    if isinstance(content, str):
+        return content
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ModelUnreadable(f"The model's {what} is no UTF-8 text: the file is damaged.") from error
+
+
+def _check_depth(text: str, what: str) -> None:
+    depth = 0
+    for character in text:
+        if character in "[{":
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise ModelUnsafe(f"The model's {what} is nested more than {MAX_DEPTH} levels deep. No real model is.")
+        elif character in "]}":
+            depth -= 1
+
+
+def _unique(pairs: list[tuple[str, Any]], what: str) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ModelUnsafe(f"The model's {what} has the same key twice. Save the model again with Keras.")
+    return found

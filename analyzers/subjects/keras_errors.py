@@ -1,0 +1,54 @@
+"""What Keras and h5py raise, as errors of this package: short, helpful, without paths or tracebacks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from analyzers.errors import AnalysisError, ModelNeedsCustomCode, ModelUnreadable, ModelUnsafe, OutOfMemory
+
+LONGEST_REASON = 200
+"""Characters quoted of what Keras said: enough for its first sentence."""
+
+UNSAFE = re.compile(
+    r"safe_mode|[Uu]nsafe deserialization|Not allowed|arbitrary code|outside of|path traversal|disallowed"
+)
+CUSTOM = re.compile(
+    r"Could not locate (class|function) '([^']{1,100})'|Unknown (?:layer|object|loss|metric)\w*:? '?([^'\s.]+)"
+)
+PATHS = re.compile(r"(?:[A-Za-z]:)?(?:[\\/][\w.\-~ ]+){2,}[\\/]?|0x[0-9a-f]{6,}")
+
+
+@contextmanager
+def explained(complaint: str) -> Iterator[None]:
+    """Turn whatever the block raises into an `AnalysisError`; `complaint` completes "The model file ..."."""
+    try:
+        yield
+    except AnalysisError:
+        raise
+    except MemoryError as error:
+        raise OutOfMemory("The model does not fit into the memory of a diagnosis.") from error
+    except Exception as error:  # parsers of broken files raise anything at all
+        raise _translated(error, complaint) from error
+
+
+def _translated(error: Exception, complaint: str) -> AnalysisError:
+    said = str(error)
+    custom = CUSTOM.search(said)
+    if custom:
+        name = custom.group(2) or custom.group(3)
+        return ModelNeedsCustomCode(
+            f"The model uses `{name}`, which is not part of Keras and cannot be loaded from a file."
+        )
+    if UNSAFE.search(said):
+        return ModelUnsafe(
+            "The model holds something that Keras refuses to load in safe mode. Rebuild it from plain layers."
+        )
+    return ModelUnreadable(f"The model file {complaint}.{_reason(said)}")
+
+
+def _reason(said: str) -> str:
+    """The first sentence of what was said, with what names this machine left out."""
+    first = PATHS.sub("…", " ".join(said.split()))[:LONGEST_REASON].rsplit(". ", 1)[0].strip()
+    return f" Keras says: {first}" if first else ""

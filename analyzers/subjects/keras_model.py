@@ -1,0 +1,158 @@
+"""A live Keras 3 model as the pipeline sees it: inputs and outputs, phase-dependent layers, and all of its state.
+
+A *site* is one phase-dependent layer: batch-normalizing, stochastic (dropout, noise) or augmentation. Sites are found on
+layer instances, nested models and wrappers included, and named by their path from the outermost model inwards.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+SiteKind = Literal["batch_normalizing", "stochastic", "augmentation"]
+
+STOCHASTIC = (
+    keras.layers.Dropout,
+    keras.layers.SpatialDropout1D,
+    keras.layers.SpatialDropout2D,
+    keras.layers.SpatialDropout3D,
+    keras.layers.AlphaDropout,
+    keras.layers.GaussianDropout,
+    keras.layers.GaussianNoise,
+)
+
+
+@dataclass(frozen=True)
+class Site:
+    """One phase-dependent layer. `path` is unique within the model."""
+
+    path: str
+    layer: Any
+    kind: SiteKind
+
+
+def children(layer: Any) -> list[Any]:
+    """The layers directly inside a model, a wrapper or any layer that owns others."""
+    if isinstance(layer, keras.Model):
+        return list(layer.layers)
+    return list(layer._flatten_layers(include_self=False, recursive=False))
+
+
+def walk(layer: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
+    """Every layer below and including `layer` once, with its path; a shared layer keeps the first path that led to it."""
+    if id(layer) in seen:
+        return
+    seen.add(id(layer))
+    yield path, layer
+    for child in children(layer):
+        yield from walk(child, f"{path}/{child.name}", seen)
+
+
+def kind_of(layer: Any) -> SiteKind | None:
+    """What kind of phase-dependent layer this is, or None. Recurrent and attention layers count where they drop out."""
+    if isinstance(layer, keras.layers.BatchNormalization):
+        return "batch_normalizing"
+    if isinstance(layer, STOCHASTIC):
+        return "stochastic"
+    if type(layer).__module__.startswith("keras.src.layers.preprocessing.image_preprocessing"):
+        return "augmentation" if type(layer).__name__.startswith(("Random", "Aug", "Rand", "Mix", "Cut")) else None
+    rates = (getattr(layer, name, None) for name in ("dropout", "recurrent_dropout", "_dropout"))
+    if getattr(layer, "_call_has_training_arg", False) and any(isinstance(r, float) and r > 0 for r in rates):
+        return "stochastic"
+    return None
+
+
+def is_seed(variable: Any) -> bool:
+    """Whether a variable is the state of a random generator."""
+    return bool(variable.name == "seed_generator_state")
+
+
+class KerasSubject:
+    """A model with its sites and its state; the only object through which passes are run."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.layers = [(p, x) for p, x in walk(model, model.name, set())]
+        found = ((p, x, kind_of(x)) for p, x in self.layers)
+        self.sites = _unique([Site(p, x, k) for p, x, k in found if k is not None])
+        self.input_structure = getattr(model, "_inputs_struct", None)
+
+    def of_kind(self, kind: SiteKind) -> list[Site]:
+        """The sites of one kind, in the order in which the model holds them."""
+        return [s for s in self.sites if s.kind == kind]
+
+    def forward(self, inputs: Sequence[NDArray[Any]], training: bool) -> list[Any]:
+        """One pass, eager. `inputs` in the model's order, each (samples, ...). Returns the flattened output tensors."""
+        packed: Any = list(inputs)
+        if self.input_structure is not None:
+            packed = keras.tree.pack_sequence_as(self.input_structure, packed)
+        elif len(packed) == 1:
+            packed = packed[0]
+        outputs = self.model(packed, training=training)
+        return list(keras.tree.flatten(outputs))
+
+    @property
+    def parameters(self) -> int:
+        return int(self.model.count_params())
+
+    @property
+    def variables(self) -> list[Any]:
+        """Every variable, the states of random generators included, each once."""
+        unique = {id(v): v for v in self.model.variables}
+        return list(unique.values())
+
+    def set_seeds(self, seed: int) -> None:
+        """Put every random generator of the model into a state that follows from `seed` alone."""
+        for index, variable in enumerate(v for v in self.variables if is_seed(v)):
+            variable.assign(np.asarray([(seed * 9973 + index * 7919) % 2**32, 0], dtype=np.uint32))
+
+    def penalty(self) -> float:
+        """Sum of the regularization and added losses as they stand after the last pass."""
+        losses = [float(np.asarray(keras.ops.convert_to_numpy(x), dtype=np.float64)) for x in self.model.losses]
+        return float(np.sum(losses)) if losses else 0.0
+
+
+class State:
+    """All variables of a subject at one moment, for putting back and for proving that they are back."""
+
+    def __init__(self, subject: KerasSubject) -> None:
+        self.variables = subject.variables
+        self.values = [np.array(v) for v in self.variables]
+
+    def digest(self) -> str:
+        """A hash over every variable's bytes as they are now."""
+        h = hashlib.blake2b(digest_size=16)
+        for v in self.variables:
+            h.update(np.ascontiguousarray(np.array(v)).tobytes())
+        return h.hexdigest()
+
+    def recorded_digest(self) -> str:
+        """The same hash over the values that were recorded."""
+        h = hashlib.blake2b(digest_size=16)
+        for value in self.values:
+            h.update(np.ascontiguousarray(value).tobytes())
+        return h.hexdigest()
+
+    def changed(self) -> list[int]:
+        """Indices of the variables whose bytes differ from the record."""
+        return [i for i, v in enumerate(self.variables) if np.array(v).tobytes() != self.values[i].tobytes()]
+
+    def restore(self, indices: Sequence[int] | None = None) -> None:
+        """Put the recorded values back, all of them or those of `indices`."""
+        for i in range(len(self.variables)) if indices is None else indices:
+            self.variables[i].assign(self.values[i])
+
+
+def _unique(sites: list[Site]) -> list[Site]:
+    taken: dict[str, int] = {}
+    result = []
+    for site in sites:
+        count = taken[site.path] = taken.get(site.path, 0) + 1
+        result.append(site if count == 1 else Site(f"{site.path}#{count}", site.layer, site.kind))
+    return result
