@@ -1,20 +1,25 @@
 """What host and guest agree on: the job's folder, the task, the outcome. Plain JSON on both ways; nothing is unpickled.
 
-A job folder holds `task.json`, the uploads in `in/` and, written by the guest, `out/`: `progress.jsonl` (a line per stage),
-`report.json` or `error.json` (each by rename), and `repaired` (the repaired model) where there is one.
+A job folder holds the uploads in `in/`. `Sandbox.run` adds `task.json`, `scratch/` (removed at the end) and `out/`,
+where the guest writes `progress.jsonl` (a line per stage), `report.json` or `error.json` (each by rename),
+`guest.log` (for the operator) and `repaired` with the upload's suffix. When the guest is gone, the host checks what
+it wrote, writes `out/report.json` anew from what it could validate, and moves the repaired model to the name given in
+`Outcome.repaired_file`.
 """
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 OutcomeKind = Literal["succeeded", "refused", "timed_out", "out_of_memory", "crashed", "cancelled"]
 
 
 class Task(BaseModel):
-    """One diagnosis to run. File names are relative to the job folder."""
+    """One diagnosis to run. File names are plain names inside the job folder's `in/`; their suffixes tell the
+    formats.
+    """
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
@@ -30,7 +35,12 @@ class Task(BaseModel):
 
 
 class Limits(BaseModel):
-    """What a guest may use up."""
+    """What a guest may use up.
+
+    `memory_bytes` bounds the anonymous memory of the guest, some 250 MB of which it shares with its warm parent.
+    `output_bytes` bounds everything it writes, the repaired model and scratch files included, so it has to exceed the
+    size of the uploaded model. `threads` 0 leaves the number to TensorFlow.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -42,30 +52,36 @@ class Limits(BaseModel):
 
 
 class ProgressLine(BaseModel):
-    """One line of `progress.jsonl`."""
+    """One line of `progress.jsonl`. Narrow, because it comes from the guest and goes on to pages and event streams."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
-    stage: str
-    fraction: float
+    stage: str = Field(pattern=r"^[a-z][a-z0-9_ -]{0,31}$")
+    fraction: float = Field(ge=0, le=1)
 
 
 class GuestError(BaseModel):
     """What the guest says where the input is at fault. `code` is a problem code of the public contract."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     code: str
-    detail: str
+    detail: str = Field(max_length=4000)
 
 
 class Outcome(BaseModel):
-    """How a run ended. `code` and `detail` are set unless it succeeded."""
+    """How a run ended.
+
+    Unless it succeeded, `detail` is for the model's owner and `code` is a problem code of the public contract (none
+    where the run was cancelled: whoever cancelled knows). A run is worth repeating only where `kind` is `crashed` and
+    `code` is `worker_crashed`. `repaired_file` is relative to the job folder.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     kind: OutcomeKind
     code: str | None = None
     detail: str | None = None
+    repaired_file: str | None = None
     peak_memory_bytes: int | None = None
     seconds: float = 0.0

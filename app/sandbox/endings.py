@@ -1,0 +1,144 @@
+"""Every way in which a run can end badly, with its code and its words for the owner of the model.
+
+The words say what happened and what to change; they name no path, no program and no line of ours.
+"""
+
+from __future__ import annotations
+
+import signal
+
+from app.sandbox.protocol import Outcome
+
+
+def size(count: int) -> str:
+    """A number of bytes as people say it."""
+    if count >= 10**9:
+        return f"{count / 10**9:.3g} GB"
+    return f"{count / 10**6:.3g} MB"
+
+
+def cancelled() -> Outcome:
+    """Whoever asked for the diagnosis no longer wants it."""
+    return Outcome(kind="cancelled", detail="The diagnosis was cancelled while it ran.")
+
+
+def timed_out(seconds: float) -> Outcome:
+    """The wall clock ran out."""
+    return Outcome(
+        kind="timed_out",
+        code="deadline_exceeded",
+        detail=f"The diagnosis took longer than the {seconds:g} seconds that it may take. Send fewer samples or "
+        "smaller inputs; if the model itself contains a loop that does not end, it cannot be diagnosed.",
+    )
+
+
+def cpu_used_up(seconds: float) -> Outcome:
+    """The processor time ran out."""
+    return Outcome(
+        kind="timed_out",
+        code="deadline_exceeded",
+        detail=f"The diagnosis used more than the {seconds:g} seconds of processor time that it may use, summed over "
+        "all cores. Send fewer samples or smaller inputs.",
+    )
+
+
+def out_of_memory(limit: int) -> Outcome:
+    """The guest reached its own limit."""
+    return Outcome(
+        kind="out_of_memory",
+        code="out_of_memory",
+        detail=f"Model and batch together need more than the {size(limit)} of memory that a diagnosis may use. Send "
+        "fewer samples, smaller inputs, or a smaller version of the model.",
+    )
+
+
+def machine_out_of_memory() -> Outcome:
+    """The kernel killed the guest because the machine or the container ran out, below the guest's own limit."""
+    return Outcome(
+        kind="out_of_memory",
+        code="out_of_memory",
+        detail="The machine that ran the diagnosis had no memory left. Send fewer samples or a smaller version of the "
+        "model, or try again when the service is less busy.",
+    )
+
+
+def too_much_output(limit: int) -> Outcome:
+    """The guest wrote, or tried to write, more than it may."""
+    return Outcome(
+        kind="refused",
+        code="payload_too_large",
+        detail=f"The diagnosis would have written more than the {size(limit)} that it may write, a repaired copy of "
+        "the model included. Send a smaller version of the model.",
+    )
+
+
+def disk_full() -> Outcome:
+    """The machine's disk is full: nobody's model is at fault."""
+    return Outcome(
+        kind="crashed",
+        code="insufficient_storage",
+        detail="The service has no disk space left to run the diagnosis. Try again later.",
+    )
+
+
+def started_programs() -> Outcome:
+    """The guest had child processes, which no diagnosis needs."""
+    return Outcome(
+        kind="refused",
+        code="model_unsafe",
+        detail="The model tried to start other programs while it was loaded or run. Save it without custom code and "
+        "send it again.",
+    )
+
+
+def forbidden_call() -> Outcome:
+    """The guest asked the kernel for something that no diagnosis needs."""
+    return Outcome(
+        kind="refused",
+        code="model_unsafe",
+        detail="The model tried to do something that no model needs to do while it is loaded or run, and was stopped. "
+        "Save it without custom code and send it again.",
+    )
+
+
+def killed_by(number: int) -> Outcome:
+    """A signal ended the guest, and it was not ours."""
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = f"signal {number}"
+    return _crashed(
+        f"The process that ran the diagnosis ended abnormally ({name}) while it worked on this model. A damaged file "
+        "or a defect of TensorFlow can cause this; saving the model again with a current Keras often helps."
+    )
+
+
+def no_report() -> Outcome:
+    """The guest ended by itself without having said anything."""
+    return _crashed(
+        "The process that ran the diagnosis ended without a report. Something in the model ended it early; save the "
+        "model without custom code and send it again."
+    )
+
+
+def unbelievable_report() -> Outcome:
+    """The guest's report is not one."""
+    return _crashed("The diagnosis ended with a report that is not valid, so it was thrown away.", code="internal")
+
+
+def unexpected_error() -> Outcome:
+    """A defect of ours, most likely; the operator has the traceback."""
+    return _crashed(
+        "Something unexpected went wrong inside the diagnosis of this model. It has been logged; the model and the "
+        "batch need not be at fault.",
+        code="internal",
+    )
+
+
+def helper_gone() -> Outcome:
+    """The zygote died, and this run with it."""
+    return _crashed("The process that ran the diagnosis was lost through no fault of the model. Send it again.")
+
+
+def _crashed(detail: str, code: str = "worker_crashed") -> Outcome:
+    return Outcome(kind="crashed", code=code, detail=detail)

@@ -1,0 +1,125 @@
+"""Outside: runs one diagnosis of a stranger's file in a process that can hurt nobody but itself.
+
+    sandbox = Sandbox()
+    sandbox.start()
+    outcome = sandbox.run(job_folder, task, limits, on_progress=..., should_stop=...)
+
+Each run forks a *guest* off the *zygote*, a process that has imported TensorFlow and run nothing, because importing
+takes seconds and forking milliseconds. Whatever becomes of the guest, `run` returns an outcome; a dead zygote is
+replaced by the next run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import app
+from app.sandbox.jobfolder import LOG, REHEARSAL, JobFolder
+from app.sandbox.protocol import Limits, Outcome, Task
+from app.sandbox.settling import settle
+from app.sandbox.supervision import Supervision
+from app.sandbox.warm import SandboxUnavailable, WarmParent
+
+__all__ = ["Sandbox", "SandboxUnavailable"]
+
+PASSED_ON = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
+"""What of the host's environment reaches a guest: which devices there are and where their libraries stand."""
+
+NOWHERE = "/dev/null/nowhere"
+"""A home that nobody can make, not even root, so that nothing is read from or left in one."""
+
+REHEARSAL_LIMITS = Limits(memory_bytes=4 << 30, wall_seconds=60, output_bytes=16 << 20, cpu_seconds=60, threads=1)
+
+
+class Sandbox:
+    """Runs guests, several at once, from any thread. `isolation` says what holds them, as found out at the start."""
+
+    def __init__(self, *, python: str = sys.executable) -> None:
+        self._python = python
+        self._lock = threading.Lock()
+        self._parent: WarmParent | None = None
+        self._closed = False
+        self.isolation = "not started"
+
+    def start(self) -> None:
+        """Start the zygote and prove with one guest that guests run and are held; `SandboxUnavailable` otherwise."""
+        self._warm_parent()
+
+    def run(
+        self,
+        job_folder: Path,
+        task: Task,
+        limits: Limits,
+        *,
+        on_progress: Callable[[str, float], None],
+        should_stop: Callable[[], bool],
+    ) -> Outcome:
+        """Run one diagnosis to its end, however it ends."""
+        parent = self._warm_parent()
+        with JobFolder(job_folder, task) as folder:
+            with Supervision(parent, folder, limits) as supervision:
+                end = supervision.run("diagnose", on_progress, should_stop)
+            if isinstance(end, int):
+                end = settle(end, folder, limits, self.isolation, supervision.kernel_killed)
+            folder.tidy()
+        return end.model_copy(update={"peak_memory_bytes": supervision.peak, "seconds": supervision.seconds})
+
+    def close(self) -> None:
+        """Kill all guests and the zygote. Runs under way end as crashed."""
+        with self._lock:
+            self._closed = True
+            if self._parent is not None:
+                self._parent.close()
+
+    def _warm_parent(self) -> WarmParent:
+        with self._lock:
+            if self._closed:
+                raise SandboxUnavailable("the sandbox has been closed")
+            if self._parent is None or not self._parent.alive:
+                parent = WarmParent(self._command(), _environment())
+                parent.start()
+                self.isolation = _rehearse(parent)
+                self._parent = parent
+            return self._parent
+
+    def _command(self) -> list[str]:
+        return [self._python, "-P", "-m", "app.sandbox.zygote"]
+
+
+def _environment() -> dict[str, str]:
+    """All that the zygote, and so every guest, has in its environment: nothing secret, no home, no user."""
+    return {
+        "PATH": "/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "PYTHONPATH": str(Path(app.__file__).parents[1]),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "HOME": NOWHERE,
+        "KERAS_HOME": NOWHERE,
+        "KERAS_BACKEND": "tensorflow",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        # One thread is a condition for forking, and a pool of BLAS threads would break it.
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+        **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
+    }
+
+
+def _rehearse(parent: WarmParent) -> str:
+    """Run a guest without an upload; what it found to hold it, in words."""
+    task = Task(diagnosis_id="rehearsal", model_file="none", batch_file="none")
+    with tempfile.TemporaryDirectory(prefix="rehearsal-") as path, JobFolder(Path(path), task) as folder:
+        with Supervision(parent, folder, REHEARSAL_LIMITS) as supervision:
+            end = supervision.run("rehearse", lambda stage, fraction: None, lambda: False)
+        said = folder.read(REHEARSAL, 1 << 16)
+        log = folder.read(LOG, 1 << 16) or b""
+        folder.tidy()
+    if end != 0 or said is None:
+        parent.close()
+        raise SandboxUnavailable(f"the first guest failed: {end!r} {log.decode(errors='replace')[-2000:]}")
+    return ", ".join(json.loads(said))
