@@ -1,0 +1,53 @@
+# PhaseGap: one command to see it work (make demo), one to test it (make test). Each sets up what it needs first.
+.DEFAULT_GOAL := help
+.PHONY: help install dev demo serve test test-slow check lint format lock audit clean
+
+PY := .venv/bin/python
+HOST ?= 127.0.0.1
+PORT ?= 8000
+DATA_DIR ?= data
+
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+install: ## the locked environment in .venv, all that serve needs
+	@sh tools/install.sh worker
+
+dev:
+	@sh tools/install.sh dev
+
+demo: install ## start the service, diagnose the founding case through HTTP, print the outcome
+	@$(PY) examples/demo.py
+
+serve: install ## the service on its embedded default, until interrupted
+	@exec .venv/bin/phasegap serve --host $(HOST) --port $(PORT) --data-dir $(DATA_DIR)
+
+test: dev ## the tests, without the slow ones
+	@$(PY) -m pytest
+
+test-slow: dev ## the slow tests: whole ResNets, kill -9 at random moments, fuzzing
+	@$(PY) -m pytest -m slow
+
+lint: dev ## format, lint, types, import contracts
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+check: lint test ## everything that must hold before a commit: lint and test
+
+format: dev ## put the code into shape
+	@.venv/bin/ruff format .
+	@.venv/bin/ruff check --fix .
+
+lock: dev ## resolve pyproject.toml into requirements/*.txt again
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" sh tools/lock.sh
+
+audit: dev ## known vulnerabilities of the locked packages
+	@.venv/bin/pip-audit --disable-pip --require-hashes -r requirements/worker.txt -r requirements/uv.txt
+
+clean: ## remove the environment, caches and what the examples made; never data
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis examples/out dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
