@@ -1,9 +1,202 @@
-"""A model's configuration before it is built."""
+"""A model's configuration before it is built: no code in it, nothing that opens files, only classes that Keras has.
+
+Keras' safe mode refuses most of this too. Here it is refused earlier, at every depth, with the layer's name and what to do
+instead; a process without rights stays the real boundary.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
+from analyzers.errors import ModelNeedsCustomCode, ModelUnreadable, ModelUnsafe
 
-def check_config(config: dict[str, Any]) -> None:
-    """Refuse code."""
+FOREIGN_CODE = {
+    "TFSMLayer": "opens a SavedModel folder",
+    "TorchModuleWrapper": "unpickles a PyTorch module",
+    "FlaxLayer": "runs a function from outside of Keras",
+    "JaxLayer": "runs a function from outside of Keras",
+}
+"""Layers of Keras that run something from outside the file."""
+
+NON_MODEL_PARTS = frozenset(
+    {
+        "callbacks",
+        "config",
+        "datasets",
+        "distribution",
+        "export",
+        "preprocessing",
+        "saving",
+        "utils",
+        "visualization",
+        "wrappers",
+    }
+)
+"""Parts of Keras whose functions load, download or write files. No layer, loss or metric lives there."""
+
+FILE_SETTINGS = frozenset({"vocabulary", "idf_weights"})
+"""Settings that Keras takes for a file to read where they are text instead of a list."""
+
+SIZE_SETTINGS = frozenset({"units", "filters", "input_dim", "output_dim", "num_heads", "key_dim"})
+MAX_SIZE = 1 << 31
+"""Units of one layer: a kernel this wide needs 8 GiB for a single input."""
+
+MAX_OBJECTS = 50_000
+"""Serialized objects in one configuration, layers, initializers and regularizers together: ResNet-152 has 2600. Keras needs
+minutes to build more."""
+
+MAX_NAME = 500
+"""Characters of a name. Keras repeats names in every variable and scope, which a giant one turns into gigabytes."""
+
+KERAS_2_OPERATIONS = frozenset({"TFOpLambda", "SlicingOpLambda", "ClassMethod", "InstanceMethod", "InstanceProperty"})
+"""What Keras 2 wrote for TensorFlow functions between layers. Keras 3 has no such classes."""
+
+COMPILE_SETTINGS = "what the model was compiled with"
+
+Known = Callable[[str], bool]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A serialized object in a configuration: where it stands, and whether Keras looks it up as a layer."""
+
+    config: dict[str, Any]
+    path: str
+    is_layer: bool
+
+
+def check_config(config: dict[str, Any], is_registered: Known, is_keras_layer: Known) -> None:
+    """Check the configuration of a model, its compile settings among it.
+
+    `is_registered` tells of a registered name ("package>Name") whether this process has its class; `is_keras_layer` tells of
+    a class name whether Keras has a layer or model of that name.
+
+    Raises:
+        ModelUnsafe: lambdas, layers or settings that open files, absurd sizes; the message names the layer.
+        ModelNeedsCustomCode: classes that are not part of Keras; the message names them all.
+        ModelUnreadable: operations that only Keras 2 has.
+    """
+    settings = config.get("compile_config")
+    for found in _objects(settings, COMPILE_SETTINGS):
+        _check_no_code(found)
+    strangers: dict[str, None] = {}
+    for found in _objects({key: value for key, value in config.items() if key != "compile_config"}, "", is_layer=True):
+        _check_no_code(found)
+        _check_no_files(found)
+        _check_sizes(found)
+        if not _is_known(found, is_registered, is_keras_layer):
+            strangers[str(found.config.get("registered_name") or found.config["class_name"])[:100]] = None
+    if strangers:
+        raise _strange(list(strangers))
+
+
+def check_compile_settings(settings: dict[str, Any] | None) -> None:
+    """Check compile settings that a file keeps apart from the model. Raises ModelUnsafe for lambdas."""
+    for found in _objects(settings, COMPILE_SETTINGS):
+        _check_no_code(found)
+
+
+def _objects(root: Any, path: str, is_layer: bool = False) -> Iterator[_Found]:
+    """Every serialized object below `root`, with the names of the layers around it."""
+    waiting: list[tuple[Any, str, bool, int]] = [(root, path, is_layer, 0)]
+    count = 0
+    while waiting:
+        value, where, layer, depth = waiting.pop()
+        if isinstance(value, list):
+            waiting.extend((item, where, layer, depth) for item in value)
+        elif isinstance(value, dict):
+            if _is_bare_lambda(value):
+                value = {"class_name": "__lambda__", "config": None}
+            if isinstance(value.get("class_name"), str):
+                count += 1
+                if count > MAX_OBJECTS:
+                    raise ModelUnsafe(
+                        f"The model's configuration has more than {MAX_OBJECTS} objects. No real model has."
+                    )
+                where, depth = _inwards(where, value, depth)
+                yield _Found(value, where, layer)
+            waiting.extend((item, where, key in ("layers", "layer"), depth) for key, item in value.items())
+
+
+def _is_bare_lambda(value: dict[str, Any]) -> bool:
+    """Whether this is [code, defaults, closure], as Keras writes a lambda activation without saying what it is."""
+    parts = value.get("value")
+    return len(value) == 1 and isinstance(parts, list) and len(parts) == 3 and isinstance(parts[0], str)
+
+
+def _inwards(path: str, value: dict[str, Any], depth: int) -> tuple[str, int]:
+    """The path inside an object, and its depth; the outermost model's own name is no part of paths."""
+    inner = value.get("config")
+    name = inner.get("name") if isinstance(inner, dict) else None
+    if not isinstance(name, str):
+        return path, depth
+    if len(name) > MAX_NAME or ".." in name.split("/") or "\0" in name:
+        raise ModelUnsafe(f"The model's configuration has the name {name[:40]!r}…, which no layer should have.")
+    if depth == 0 and not path:
+        return "", 1
+    return (f"{path}/{name}" if path else name), depth + 1
+
+
+def _check_no_code(found: _Found) -> None:
+    name = found.config["class_name"]
+    place = f"`{found.path}`" if found.path else "The model"
+    place = COMPILE_SETTINGS.capitalize() if found.path.startswith(COMPILE_SETTINGS) else place
+    if name in ("Lambda", "__lambda__"):
+        raise ModelUnsafe(
+            f"{place} holds a Python lambda, which is code and is never run here. Replace it by a layer of Keras or an "
+            "operation of `keras.ops`, and save the model again; a loss or metric can be named in the form instead."
+        )
+    if name in FOREIGN_CODE:
+        raise ModelUnsafe(f"{place} is a {name}, which {FOREIGN_CODE[name]}. Send the model without it.")
+    module = found.config.get("module")
+    parts = module.removeprefix("keras.").removeprefix("src.").split(".") if isinstance(module, str) else [""]
+    if isinstance(module, str) and module.startswith("keras.") and parts[0] in NON_MODEL_PARTS:
+        raise ModelUnsafe(
+            f"{place} refers to `{module[:80]}.{name[:80]}`, which is no part of a model. Save it with Keras."
+        )
+
+
+def _check_no_files(found: _Found) -> None:
+    inner = found.config.get("config")
+    named = [key for key in FILE_SETTINGS if isinstance(inner, dict) and isinstance(inner.get(key), str)]
+    if named:
+        raise ModelUnsafe(
+            f"`{found.path}` names a file as its {named[0]}, and no file but the model is read. Set the list itself "
+            "(`set_vocabulary`) and save the model again."
+        )
+
+
+def _check_sizes(found: _Found) -> None:
+    inner = found.config.get("config")
+    for key in SIZE_SETTINGS:
+        size = inner.get(key) if isinstance(inner, dict) else None
+        if isinstance(size, int) and size > MAX_SIZE:
+            raise ModelUnsafe(f"`{found.path}` declares {key}={size}, more than any machine can hold.")
+
+
+def _is_known(found: _Found, is_registered: Known, is_keras_layer: Known) -> bool:
+    name, module = found.config["class_name"], found.config.get("module")
+    if name.startswith("__") or name == "function":
+        return True
+    registered = found.config.get("registered_name") or name
+    if isinstance(registered, str) and is_registered(registered):
+        return True
+    if isinstance(module, str):
+        return module.split(".")[0] in ("keras", "builtins")
+    # Files of older versions name no modules; there a layer's name must be one of Keras, all else Keras resolves itself.
+    return not found.is_layer or is_keras_layer(name)
+
+
+def _strange(names: list[str]) -> ModelNeedsCustomCode | ModelUnreadable:
+    listed = ", ".join(f"`{name}`" for name in names[:10])
+    if all(name in KERAS_2_OPERATIONS for name in names):
+        return ModelUnreadable(
+            f"The model was written by Keras 2 with TensorFlow functions between its layers ({listed}), which Keras 3 cannot "
+            "rebuild. Replace them by layers, or build the model in Keras 3, load its weights and save it as .keras."
+        )
+    return ModelNeedsCustomCode(
+        f"The model uses classes that are not part of Keras: {listed}. Their code does not travel with the file and is not "
+        "run here. Rebuild the model from layers of Keras, or run the analysis where the classes are registered."
+    )

@@ -17,12 +17,15 @@ UNSAFE = re.compile(
 CUSTOM = re.compile(
     r"Could not locate (class|function) '([^']{1,100})'|Unknown (?:layer|object|loss|metric)\w*:? '?([^'\s.]+)"
 )
-PATHS = re.compile(r"(?:[A-Za-z]:)?(?:[\\/][\w.\-~ ]+){2,}[\\/]?|0x[0-9a-f]{6,}")
+PATHS = re.compile(r"(?:[A-Za-z]:)?(?:[\\/][\w.\-~]+){2,}[\\/]?|0x[0-9a-f]{6,}")
 
 
 @contextmanager
-def explained(complaint: str) -> Iterator[None]:
-    """Turn whatever the block raises into an `AnalysisError`; `complaint` completes "The model file ..."."""
+def explained(complaint: str, quote: bool = False) -> Iterator[None]:
+    """Turn whatever the block raises into an `AnalysisError`.
+
+    `complaint` completes "The model file ..."; `quote` adds the beginning of what Keras said.
+    """
     try:
         yield
     except AnalysisError:
@@ -30,10 +33,10 @@ def explained(complaint: str) -> Iterator[None]:
     except MemoryError as error:
         raise OutOfMemory("The model does not fit into the memory of a diagnosis.") from error
     except Exception as error:  # parsers of broken files raise anything at all
-        raise _translated(error, complaint) from error
+        raise _translated(error, complaint, quote) from error
 
 
-def _translated(error: Exception, complaint: str) -> AnalysisError:
+def _translated(error: Exception, complaint: str, quote: bool) -> AnalysisError:
     said = str(error)
     custom = CUSTOM.search(said)
     if custom:
@@ -45,7 +48,7 @@ def _translated(error: Exception, complaint: str) -> AnalysisError:
         return ModelUnsafe(
             "The model holds something that Keras refuses to load in safe mode. Rebuild it from plain layers."
         )
-    return ModelUnreadable(f"The model file {complaint}.{_reason(said)}")
+    return ModelUnreadable(f"The model file {complaint}.{_reason(said) if quote else ''}")
 
 
 def _reason(said: str) -> str:

@@ -98,6 +98,27 @@ class KerasSubject:
         return list(keras.tree.flatten(outputs))
 
     @property
+    def fixed_batch(self) -> int | None:
+        """The only batch size that the model accepts, where it is built for one (a stateful recurrent layer, say)."""
+        for tensor in keras.tree.flatten(self.input_structure):
+            if tensor.shape and tensor.shape[0] is not None:
+                return int(tensor.shape[0])
+        return None
+
+    @property
+    def has_other_phase_layers(self) -> bool:
+        """Whether a layer outside the known kinds takes the training flag: custom classes, spectral normalization."""
+        known = {id(s.layer) for s in self.sites}
+        for _, layer in self.layers:
+            if id(layer) in known or not getattr(layer, "_call_has_training_arg", False):
+                continue
+            if isinstance(layer, keras.layers.SpectralNormalization):
+                return True
+            if not type(layer).__module__.startswith("keras.") and not isinstance(layer, keras.Model):
+                return True
+        return False
+
+    @property
     def parameters(self) -> int:
         return int(self.model.count_params())
 

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from analyzers.errors import ModelUnreadable
-from analyzers.subjects.config_safety import check_config
+from analyzers.subjects.config_safety import check_compile_settings, check_config
 from analyzers.subjects.facts import ModelFile
 from analyzers.subjects.keras_archive import read_keras_archive
 from analyzers.subjects.keras_errors import explained
@@ -46,7 +46,7 @@ def load_model(path: Path) -> LoadedModel:
         ModelNeedsCustomCode: it uses classes that are not part of Keras.
     """
     facts = inspect(path)
-    model = _load(path, facts.format)
+    model = _load(path, facts)
     return LoadedModel(
         model=model,
         format=facts.format,
@@ -62,17 +62,38 @@ def inspect(path: Path) -> ModelFile:
     kind = kind_of(path)
     with explained("is damaged or cut short"):
         facts = READERS[kind](path)
-    check_config(facts.config)
+        check_config(facts.config, _is_registered, _is_keras_layer)
+        check_compile_settings(facts.compile_config)
     return facts
 
 
-def _load(path: Path, kind: str) -> keras.Model:
+def _is_registered(name: str) -> bool:
+    return keras.saving.get_registered_object(name) is not None
+
+
+def _is_keras_layer(name: str) -> bool:
+    return name == "Functional" or any(
+        isinstance(getattr(part, name, None), type) for part in (keras.layers, keras.models)
+    )
+
+
+def _load(path: Path, facts: ModelFile) -> keras.Model:
     with tempfile.TemporaryDirectory() as folder:
         # Keras tells formats by the name's end and unpacks beside the file: give it a plain name in a folder of ours.
-        link = Path(folder) / f"model.{kind}"
+        link = Path(folder) / f"model.{facts.format}"
         link.symlink_to(path.resolve())
-        with explained("cannot be built by this version of Keras"):
+        with explained(_cannot_build(facts.keras_version), quote=True):
             model = keras.saving.load_model(link, compile=False, safe_mode=True)
     if not isinstance(model, keras.Model):
         raise ModelUnreadable("The file holds a Keras object that is not a model.")
     return model
+
+
+def _cannot_build(written_by: str | None) -> str:
+    """What to say where Keras fails; an old version is the likeliest reason."""
+    if written_by is None or written_by.startswith("3."):
+        return f"cannot be built by Keras {keras.__version__}"
+    return (
+        f"was written by Keras {written_by} and cannot be built by Keras {keras.__version__}: build the model in Keras 3, "
+        "load the weights into it and save it as .keras"
+    )

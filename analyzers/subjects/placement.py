@@ -1,0 +1,126 @@
+"""Which dataset of a model file holds which variable, found with public means only and believed only where values agree.
+
+`.keras`: the weights are saved twice, as they are and with the new values; what differs is where they stand. Legacy `.h5`:
+by the position of layer and weight, the very order in which Keras reads such files, whichever version wrote them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Replacement = tuple[keras.Variable, Array]
+Patch = dict[str, tuple[Array, Array]]
+"""By dataset: the value that must stand there now, and the new one, both in the type of the file."""
+
+
+@contextmanager
+def replaced(replacements: Sequence[Replacement]) -> Iterator[None]:
+    """The variables at their new values inside the block, and at their old ones after it, whatever happens."""
+    old = [np.array(keras.ops.convert_to_numpy(variable)) for variable, _ in replacements]
+    try:
+        for variable, value in replacements:
+            variable.assign(value)
+        yield
+    finally:
+        for (variable, _), value in zip(replacements, old, strict=True):
+            variable.assign(value)
+
+
+def patch_for_archive(model: keras.Model, replacements: Sequence[Replacement], scratch: Path) -> Patch | None:
+    """What to change in the model.weights.h5 of a `.keras` file, None where a variable is not found in it.
+
+    `scratch` is a folder for two copies of the weights.
+    """
+    before, after = scratch / "before.weights.h5", scratch / "after.weights.h5"
+    model.save_weights(before)
+    with replaced(replacements):
+        model.save_weights(after)
+    patch: Patch = {}
+    with h5py.File(before, "r") as old, h5py.File(after, "r") as new:
+        for path in dataset_paths(old):
+            _add(patch, path, old[path][()], new[path][()])
+    return patch if len(patch) == len(_changing(replacements)) else None
+
+
+def patch_for_legacy(model: keras.Model, replacements: Sequence[Replacement], file: h5py.File) -> Patch | None:
+    """What to change in a legacy `.h5` file, None where a variable is not found in it.
+
+    A variable under several layers (shared) stands in the file several times.
+    """
+    changing = _changing(replacements)
+    placed: set[int] = set()
+    patch: Patch = {}
+    for variable, dataset in _legacy_places(model, file):
+        if id(variable) in changing and dataset in file:
+            was, becomes = changing[id(variable)]
+            _add(patch, dataset, was.astype(file[dataset].dtype), becomes.astype(file[dataset].dtype))
+            placed.add(id(variable))
+    return patch if placed == set(changing) else None
+
+
+def _changing(replacements: Sequence[Replacement]) -> dict[int, tuple[Array, Array]]:
+    """By variable: its value now and the new one in the variable's own type, where they differ at all."""
+    found: dict[int, tuple[Array, Array]] = {}
+    for variable, value in replacements:
+        was = np.array(keras.ops.convert_to_numpy(variable))
+        becomes = np.asarray(value).astype(was.dtype)
+        if was.tobytes() != becomes.tobytes():
+            found[id(variable)] = (was, becomes)
+    return found
+
+
+def _add(patch: Patch, path: str, was: Array, becomes: Array) -> None:
+    """Bytes are compared, so that NaN equals itself and 0.0 differs from -0.0."""
+    if was.tobytes() != becomes.tobytes():
+        patch[path] = (was, becomes)
+
+
+def agrees(file: h5py.File, patch: Patch) -> bool:
+    """Whether every dataset of the patch is there, with the value that the model was loaded with."""
+    for path, (was, _) in patch.items():
+        dataset = file.get(path)
+        if not isinstance(dataset, h5py.Dataset) or dataset.shape != was.shape or dataset.dtype != was.dtype:
+            return False
+        if dataset[()].tobytes() != was.tobytes():
+            return False
+    return True
+
+
+def dataset_paths(file: h5py.File) -> list[str]:
+    """The paths of all datasets, sorted."""
+    found: list[str] = []
+
+    def visit(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            found.append(name)
+
+    file.visititems(visit)
+    return sorted(found)
+
+
+def _legacy_places(model: keras.Model, file: h5py.File) -> Iterator[tuple[keras.Variable, str]]:
+    """Every variable with the path of its dataset, in the order in which Keras pairs layers and groups."""
+    root = file["model_weights"]
+    groups = [name for name in _names(root, "layer_names") if _names(root[name], "weight_names")]
+    layers = [layer for layer in model.layers if layer.weights]
+    for layer, group in zip(layers, groups, strict=False):
+        variables = layer.trainable_weights + layer.non_trainable_weights
+        for variable, weight in zip(variables, _names(root[group], "weight_names"), strict=False):
+            yield variable, f"model_weights/{group}/{weight}"
+
+
+def _names(group: h5py.Group, attribute: str) -> list[str]:
+    """A list of names, which Keras splits over numbered attributes where it is too long for one."""
+    parts = [group.attrs[attribute]] if attribute in group.attrs else []
+    while f"{attribute}{len(parts)}" in group.attrs:
+        parts.append(group.attrs[f"{attribute}{len(parts)}"])
+    return [name.decode() if isinstance(name, bytes) else str(name) for part in parts for name in part]

@@ -1,0 +1,135 @@
+"""Writing a model back with other moving statistics, and nothing else changed: the promise behind a repaired model.
+
+The upload is copied and only the datasets of the given variables are overwritten; the copy is then read again and compared
+with the upload, so that the manifest states what was found and not what was meant. Where the layout of a file is not
+understood, the whole model is saved by Keras instead and the manifest says so.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+
+from analyzers.subjects.keras_archive import WEIGHTS
+from analyzers.subjects.kinds import kind_of
+from analyzers.subjects.placement import (
+    Patch,
+    Replacement,
+    agrees,
+    dataset_paths,
+    patch_for_archive,
+    patch_for_legacy,
+    replaced,
+)
+from analyzers.subjects.rewriting import (
+    copy_archive,
+    differing_datasets,
+    extract_member,
+    identical_members,
+    patch_hdf5,
+)
+
+
+def write_repaired(
+    upload: Path, destination: Path, model: keras.Model, replacements: Sequence[Replacement]
+) -> dict[str, Any]:
+    """Write a copy of `upload` to `destination` in which only the variables of `replacements` have new values.
+
+    Args:
+        upload: the `.keras` or legacy `.h5` file that `model` was loaded from.
+        destination: where to write; the format is that of the upload, whatever the name.
+        model: the loaded model with the values of the upload. It has them again afterwards, also after an error.
+        replacements: variables of the model, each with its new value of the same shape.
+
+    Returns:
+        The manifest, ready for JSON: `format`; `rewritten` (False: a copy of the upload with some bytes changed, True: saved
+        anew by Keras, without optimizer and compile settings); `changed`, one entry a dataset with `path`, `shape` and
+        `max_absolute_change`; `identical_datasets`, how many others are equal; `identical_members` of a `.keras` archive.
+    """
+    kind = kind_of(upload)
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        written = scratch / f"repaired.{kind}"
+        write = _copy_archive if kind == "keras" else _copy_legacy
+        manifest = write(upload, written, model, replacements, scratch)
+        if manifest is None:
+            manifest = _save_anew(written, model, replacements, kind)
+        shutil.copyfile(written, destination)
+    return manifest
+
+
+def _copy_archive(
+    upload: Path, written: Path, model: keras.Model, replacements: Sequence[Replacement], scratch: Path
+) -> dict[str, Any] | None:
+    original, weights = scratch / "original.h5", scratch / "patched.h5"
+    extract_member(upload, WEIGHTS, original)
+    patch = patch_for_archive(model, replacements, scratch)
+    changed = _patched_copy(original, weights, patch)
+    if patch is None or changed is None:
+        return None
+    copy_archive(upload, written, WEIGHTS, weights)
+    extract_member(written, WEIGHTS, weights)
+    members = identical_members(upload, written)
+    if members is None or not _only_changed(original, weights, patch):
+        return None
+    return {"format": "keras", "rewritten": False, **changed, "identical_members": members}
+
+
+def _copy_legacy(
+    upload: Path, written: Path, model: keras.Model, replacements: Sequence[Replacement], _: Path
+) -> dict[str, Any] | None:
+    with h5py.File(upload, "r") as file:
+        patch = patch_for_legacy(model, replacements, file)
+    changed = _patched_copy(upload, written, patch)
+    if patch is None or changed is None or not _only_changed(upload, written, patch):
+        return None
+    return {"format": "h5", "rewritten": False, **changed}
+
+
+def _patched_copy(source: Path, copy: Path, patch: Patch | None) -> dict[str, Any] | None:
+    """Copy an HDF5 file and patch the copy; what changed, or None where the file's layout is not the expected one."""
+    with h5py.File(source, "r") as file:
+        if patch is None or not agrees(file, patch):
+            return None
+        total = len(dataset_paths(file))
+    shutil.copyfile(source, copy)
+    patch_hdf5(copy, patch)
+    return {"changed": _changes(patch), "identical_datasets": total - len(patch)}
+
+
+def _only_changed(source: Path, copy: Path, patch: Patch) -> bool:
+    """Whether exactly the datasets of the patch differ, and have the values that were meant."""
+    with h5py.File(source, "r") as old, h5py.File(copy, "r") as new:
+        meant = {path: (becomes, becomes) for path, (_, becomes) in patch.items()}
+        return differing_datasets(old, new) == sorted(patch) and agrees(new, meant)
+
+
+def _save_anew(written: Path, model: keras.Model, replacements: Sequence[Replacement], kind: str) -> dict[str, Any]:
+    with replaced(replacements):
+        keras.saving.save_model(model, written)
+    named = {
+        variable.path: (np.array(keras.ops.convert_to_numpy(variable)), np.asarray(value))
+        for variable, value in replacements
+    }
+    return {"format": kind, "rewritten": True, "changed": _changes(named), "identical_datasets": None}
+
+
+def _changes(patch: Patch) -> list[dict[str, Any]]:
+    return [
+        {"path": path, "shape": list(was.shape), "max_absolute_change": _largest_change(was, becomes)}
+        for path, (was, becomes) in sorted(patch.items())
+    ]
+
+
+def _largest_change(was: Any, becomes: Any) -> float | str:
+    """A number, or its name where it is not finite: JSON has no NaN."""
+    largest = float(np.max(np.abs(becomes.astype("float64") - was.astype("float64")), initial=0.0))
+    return largest if math.isfinite(largest) else "NaN" if math.isnan(largest) else "Infinity"
