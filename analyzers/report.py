@@ -166,7 +166,6 @@ class LayerFinding(Part):
     effective_updates: Number | None
     updates_to_converge: int | None
     status: LayerStatus
-    divergence_after_fix: Number | None = None
 
 
 class ModelFacts(Part):

@@ -1,0 +1,196 @@
+"""What was measured about one model and batch: plain numbers, from which causes are judged without touching the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from analyzers.report import Evidence, PhaseFigures, Severity
+from analyzers.statistics import Array, DivergenceFigures, Moments
+
+Mechanism = Literal["batch_statistics", "stochastic_layers", "augmentation", "other"]
+
+
+@dataclass(frozen=True)
+class ClockReading:
+    """What the stored statistics of one layer say about how often they were updated (see `probes.averaging_clock`).
+
+    `weight_of_start` is m^n, the weight that the initial values still have; `bound` an upper limit on it that follows from
+    variances being positive; `explained` the share of the divergence (0 to 1) that this one number explains; `updates` is n.
+    """
+
+    weight_of_start: float
+    bound: float
+    explained: float
+    updates: float | None
+    updates_to_converge: int | None
+
+
+@dataclass(frozen=True)
+class LayerCase:
+    """One batch-normalizing layer, measured in a training-phase pass. Arrays are (channels,)."""
+
+    path: str
+    class_name: str
+    calls: int
+    axis: int | list[int]
+    momentum: float
+    epsilon: float
+    trainable: bool
+    uses_batch: bool
+    stored: Moments
+    batch: Moments
+    start: Moments
+    figures: DivergenceFigures
+    kl: Array
+    noise_floor: float
+    inherited: float
+    clock: ClockReading | None
+    share_of_gap: float = 0.0
+
+    @property
+    def channels(self) -> int:
+        return int(self.stored.mean.shape[0])
+
+    @property
+    def significant(self) -> bool:
+        """Whether the divergence is above what chance gives with this many samples."""
+        return self.uses_batch and self.figures.kl > self.noise_floor
+
+    @property
+    def at_start(self) -> bool:
+        """Whether the stored statistics are exactly the initial ones."""
+        return bool(
+            np.array_equal(self.stored.mean, self.start.mean)
+            and np.array_equal(self.stored.variance, self.start.variance)
+        )
+
+
+@dataclass(frozen=True)
+class Paired:
+    """A paired comparison over samples: mean difference, its standard error, and the means compared."""
+
+    before: float
+    after: float
+    mean: float
+    standard_error: float
+
+    @property
+    def z(self) -> float:
+        """Mean difference in standard errors; positive where `after` has the lower loss."""
+        return self.mean / self.standard_error if self.standard_error > 0 else 0.0
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % normal interval of the mean difference."""
+        return self.mean - 1.96 * self.standard_error, self.mean + 1.96 * self.standard_error
+
+
+@dataclass(frozen=True)
+class Gap:
+    """How far the phases lie apart. Root mean squares are in units of the spread of the outputs over samples.
+
+    `total`: training minus inference phase. `systematic`: what other statistics, those of the whole sample, would change in
+    the inference phase; free of the noise of single batches. `noise_floor`: what `systematic` would be by sampling alone.
+    `batch_noise`: the rest. `training_gain` and `statistics_gain`: loss in inference against the training phase and against
+    held-out calibrated statistics, per sample.
+    """
+
+    total: float
+    systematic: float
+    noise_floor: float
+    batch_noise: float
+    agreement: float | None
+    mechanisms: dict[Mechanism, float]
+    training_gain: Paired | None
+    statistics_gain: Paired | None
+    systematic_significant: bool
+    training_better: bool
+    stochastic_significant: bool
+    undecided: bool
+
+    @property
+    def significant(self) -> bool:
+        """Whether there is a phase gap of any kind beyond noise."""
+        return self.systematic_significant or self.training_better or self.stochastic_significant
+
+
+@dataclass(frozen=True)
+class WeightFacts:
+    """Which trainable parameters look as if they were never trained."""
+
+    layers: int
+    at_initial_values: list[str]
+    normalization_moved: bool
+
+    @property
+    def untrained(self) -> bool:
+        return self.layers > 0 and len(self.at_initial_values) == self.layers
+
+
+@dataclass(frozen=True)
+class ScaleTrial:
+    """The input x was tried as factor * x + offset, chosen to match the stored statistics of the layers that see it first.
+
+    `spread` is the standard deviation over channels of half the log variance ratio at those layers; `kl_before`, `kl_after`
+    their mean divergence in the inference phase; `deep_kl_before`, `deep_kl_after` that of all other layers there;
+    `loss_before`, `loss_after` of inference where there are labels.
+    """
+
+    paths: list[str]
+    factor: float
+    offset: float
+    spread: float
+    kl_before: float
+    kl_after: float
+    deep_kl_before: float
+    deep_kl_after: float
+    distance_before: float
+    distance_after: float
+    loss_before: float | None
+    loss_after: float | None
+
+
+@dataclass(frozen=True)
+class Case:
+    """Everything that causes are judged from."""
+
+    samples: int
+    batch_size: int
+    labelled: bool
+    layers: list[LayerCase]
+    gap: Gap
+    inference: PhaseFigures
+    training: PhaseFigures
+    weights: WeightFacts
+    optimizer_iterations: int | None
+    stochastic: list[str]
+    augmentation: list[str]
+    non_finite_outputs: bool
+    input_scale: ScaleTrial | None = None
+    traits: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def normalizing(self) -> list[LayerCase]:
+        """The layers that use batch statistics in the training phase."""
+        return [x for x in self.layers if x.uses_batch]
+
+    @property
+    def inference_better(self) -> bool:
+        """Labels say that the inference phase is clearly the good one."""
+        gain = self.gap.statistics_gain
+        return gain is not None and gain.z < -3.0 and -gain.mean > 0.1 * max(gain.before, 0.05)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One cause, judged present. `harm` orders findings of the same severity, in the units of `Gap.systematic`."""
+
+    confidence: float
+    severity: Severity
+    explanation: str
+    layers: list[str] = field(default_factory=list)
+    evidence: list[Evidence] = field(default_factory=list)
+    harm: float = 0.0

@@ -1,0 +1,48 @@
+"""What can be wrong: one file a cause. A cause's code in the report is its file's name.
+
+Each module has `TITLE`, `SOURCE` (where the mechanism is described) and `judge(case) -> Finding | None`, a pure function of
+the measured numbers. To add a cause, add a file and its test; nothing else.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from analyzers.case import Case, Finding
+from analyzers.report import Severity
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One registered cause."""
+
+    code: str
+    title: str
+    source: str
+    module: Any
+
+    def judge(self, case: Case) -> Finding | None:
+        """The finding, or None where the cause is not present."""
+        found: Finding | None = self.module.judge(case)
+        return found
+
+
+@cache
+def registered() -> tuple[Cause, ...]:
+    """All causes, by code."""
+    names = sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
+    modules = [(n, importlib.import_module(f"{__name__}.{n}")) for n in names]
+    return tuple(Cause(n, m.TITLE, m.SOURCE, m) for n, m in modules)
+
+
+SEVERITY_RANK: dict[Severity, int] = {"critical": 0, "warning": 1, "info": 2}
+
+
+def judge_all(case: Case) -> list[tuple[Cause, Finding]]:
+    """Every cause that is present, most likely first: by severity, then confidence, then harm."""
+    found = [(c, f) for c in registered() if (f := c.judge(case)) is not None]
+    return sorted(found, key=lambda cf: (SEVERITY_RANK[cf[1].severity], -cf[1].confidence, -cf[1].harm, cf[0].code))

@@ -1,0 +1,51 @@
+"""Stored statistics exactly at their start while the weights were trained, and the training phase is the good one.
+
+Typical of a custom loop that drops the updates, or of saving the trainable weights alone.
+"""
+
+from __future__ import annotations
+
+from analyzers.case import Case, Finding, LayerCase
+from analyzers.causes._shared import divergence_evidence, loss_evidence, plural, severity_of_gap, share, worst_first
+from analyzers.report import Evidence
+
+TITLE = "Moving statistics were never updated, or not saved"
+SOURCE = "keras-team/keras issues 6752 and 6599: training that never ran the update operations"
+
+MOST = 0.5  # At least half of the layers: a few untouched ones beside converged ones are another story.
+
+
+def judge(case: Case) -> Finding | None:
+    """Present where most layers hold exactly mean 0 and variance 1, and the weights do not."""
+    untouched = [x for x in case.normalizing if x.at_start and x.significant]
+    if not untouched or len(untouched) < MOST * len(case.normalizing):
+        return None
+    if case.weights.untrained or case.inference_better:
+        return None
+    return Finding(
+        _confidence(case),
+        severity_of_gap(case),
+        f"The moving statistics of {plural(len(untouched), 'layer')} are exactly mean 0 and variance 1, while the weights "
+        "were trained. An update at any momentum below 1 would have left a trace: so the updates never ran, or only the "
+        "trainable weights were saved. In a custom training loop, call the model with `training=True` and save the whole "
+        "model.",
+        worst_first(untouched),
+        _evidence(case, untouched),
+        share(untouched, case),
+    )
+
+
+def _confidence(case: Case) -> float:
+    if case.gap.statistics_gain is None:
+        return 0.7  # Without labels nothing says which phase is the good one.
+    return 0.97 if case.gap.statistics_gain.z > 3 else 0.6
+
+
+def _evidence(case: Case, untouched: list[LayerCase]) -> list[Evidence]:
+    return [
+        Evidence(name="layers_at_initial_statistics", value=len(untouched), unit="layers", reference=len(case.normalizing)),
+        Evidence(name="kernels_at_initial_values", value=len(case.weights.at_initial_values), unit="layers",
+                 reference=case.weights.layers),
+        *divergence_evidence(untouched),
+        *loss_evidence(case),
+    ]  # fmt: skip

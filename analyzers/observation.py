@@ -1,0 +1,165 @@
+"""Run the phases, write down what the layers saw, and leave the model bit for bit as it was.
+
+An `Observer` owns the switchboard, the batch and the model's state for the length of a diagnosis. Every pass starts from the
+uploaded state and the same random draws (for the same repeat), so passes differ only in their `Setting`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analyzers.batches.spec import Batch
+from analyzers.statistics import Array, Moments, SampleMoments, average, concatenate
+from analyzers.subjects.keras_model import KerasSubject, State
+from analyzers.switchboard import Constants, Setting, SiteCall, Switchboard
+
+Rows = NDArray[np.intp]
+
+CALIBRATION_BYTES = 1 << 30  # Activations of one calibration batch stay near 1 GiB, which a default guest has to spare.
+ACTIVATIONS_PER_INPUT = 20  # Live activations of the convolutional nets measured take 10 to 20 times their input's bytes.
+CALIBRATION_SAMPLES = 1024  # Beyond this the error of one batch's statistics is far below the sampling error of the batch.
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One pass over the whole batch.
+
+    `outputs`: one array (samples, ...) an output. `calls`: per window and site what its calls applied. `seen`: per site and
+    call of the site the moments of its input, (samples, channels), in the batch's order. `penalty`: added losses.
+    """
+
+    outputs: list[Array]
+    calls: list[dict[str, list[SiteCall]]]
+    seen: dict[str, list[SampleMoments]]
+    penalty: float
+    flags: dict[str, set[bool]]
+
+    def constants(self, window: int) -> dict[str, list[Constants]]:
+        """What each site applied in one window, for replaying it."""
+        return {path: [c.applied for c in calls] for path, calls in self.calls[window].items()}
+
+
+def windows(samples: int, batch_size: int) -> list[tuple[Rows, Rows]]:
+    """Batches of exactly `batch_size` that cover all samples in order: (rows to run, positions to keep) each.
+
+    The last window is filled up with the samples before it, which are run again but not kept: statistics of a short last
+    batch would be noisier than those that the model was trained on.
+    """
+    size = min(batch_size, samples)
+    result = []
+    for start in range(0, samples, size):
+        first = min(start, samples - size)
+        result.append((np.arange(first, first + size), np.arange(start - first, size)))
+    return result
+
+
+class Observer:
+    """Runs passes over one batch. A context manager: leaving it restores the model."""
+
+    def __init__(self, subject: KerasSubject, batch: Batch, batch_size: int, seed: int) -> None:
+        self.subject, self.batch, self.seed = subject, batch, seed
+        self.batch_size = min(batch_size, batch.samples)
+        self.state = State(subject)
+        self.board = Switchboard(subject)
+        self.mutable: list[int] = list(range(len(self.state.values)))
+        self.passes_run = 0
+
+    def __enter__(self) -> Observer:
+        self.board.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.board.__exit__(kind, error, tb)
+        self.state.restore(self.state.changed())
+
+    def learn_mutable(self) -> list[str]:
+        """After the first training-phase pass: which variables passes change. From then on only those are put back."""
+        self.mutable = self.state.changed()
+        return [self.state.variables[i].path for i in self.mutable]
+
+    def run(self, setting: Setting, *, repeat: int = 0, rows: Rows | None = None, like: Pass | None = None) -> Pass:
+        """A pass over `rows` (default: all samples) in windows of `batch_size`.
+
+        `like` gives the constants of each window from an earlier pass over the same rows, on top of `setting.constants`.
+        """
+        index = np.arange(self.batch.samples) if rows is None else rows
+        self.subject.set_seeds(self.seed + 1009 * repeat)
+        parts: list[list[Array]] = []
+        calls: list[dict[str, list[SiteCall]]] = []
+        flags: dict[str, set[bool]] = {}
+        kept: list[Rows] = []
+        for number, (window, keep) in enumerate(windows(len(index), self.batch_size)):
+            chosen = setting
+            if like is not None:
+                chosen = replace(setting, constants={**like.constants(number), **setting.constants})
+            outputs = self.board.run([x[index[window]] for x in self.batch.x], chosen)
+            parts.append([o[keep] for o in outputs])
+            calls.append(self.board.calls)
+            flags.update(self.board.flags)
+            kept.append(keep)
+        penalty = self.subject.penalty()
+        self.state.restore(self.mutable)
+        self.passes_run += 1
+        joined = [np.concatenate([p[i] for p in parts]) for i in range(len(parts[0]))]
+        return Pass(joined, calls, _join_seen(calls, kept) if setting.record else {}, penalty, flags)
+
+    def calibrate(
+        self, rows: Rows | None = None, *, as_trained: bool = False, paths: Sequence[str] | None = None
+    ) -> dict[str, Constants]:
+        """Statistics that the batch-normalizing sites would have on `rows`, each site seeing its recalibrated predecessors.
+
+        One large batch (which equals layer by layer in order) as far as memory allows, frozen layers on their stored
+        statistics; `paths` restricts it to those sites. Stochastic layers and augmentation are off, or, with `as_trained`,
+        on as they were while the model was trained. Source: Wu and Johnson, Rethinking "Batch" in BatchNorm (2021),
+        section 3 (PreciseBN).
+        """
+        index = np.arange(self.batch.samples) if rows is None else rows
+        collected: dict[str, list[tuple[Moments, float]]] = {}
+        only = None if paths is None else frozenset(paths)
+        setting = Setting(True, True, as_trained, as_trained, only=only)
+        self.subject.set_seeds(self.seed)
+        for part in self._calibration_parts(index):
+            self.board.run([x[part] for x in self.batch.x], setting)
+            for path, calls in self.board.calls.items():
+                for call in calls:
+                    if call.used_batch:
+                        moments = Moments(call.applied[0].astype(np.float64), call.applied[1].astype(np.float64))
+                        collected.setdefault(path, []).append((moments, float(len(part))))
+        self.state.restore(self.mutable)
+        self.passes_run += 1
+        return {path: _as_constants(parts) for path, parts in collected.items()}
+
+    def _calibration_parts(self, index: Rows) -> list[Rows]:
+        if self.subject.fixed_batch:
+            return [index[window] for window, _ in windows(len(index), self.batch_size)]
+        bytes_per_sample = sum(x[:1].nbytes for x in self.batch.x) * ACTIVATIONS_PER_INPUT
+        size = min(max(CALIBRATION_BYTES // max(bytes_per_sample, 1), self.batch_size), CALIBRATION_SAMPLES)
+        return list(np.array_split(index, max(1, -(-len(index) // int(size)))))
+
+    def with_statistics(self, constants: Mapping[str, Constants], rows: Rows | None = None, record: bool = False) -> Pass:
+        """Inference with other statistics in the named sites."""
+        fixed: dict[str, Sequence[Constants]] = {path: [pair] for path, pair in constants.items()}
+        return self.run(Setting(training=False, constants=fixed, record=record), rows=rows)
+
+
+def _as_constants(parts: list[tuple[Moments, float]]) -> Constants:
+    if len(parts) == 1:
+        pooled = parts[0][0]
+    else:
+        pooled = average([p for p, _ in parts], [w for _, w in parts])
+    return pooled.mean.astype(np.float32), pooled.variance.astype(np.float32)
+
+
+def _join_seen(calls: list[dict[str, list[SiteCall]]], kept: list[Rows]) -> dict[str, list[SampleMoments]]:
+    seen: dict[str, list[SampleMoments]] = {}
+    for path, first in calls[0].items():
+        for number in range(len(first)):
+            parts: list[Any] = [c[path][number].seen for c in calls if path in c and number < len(c[path])]
+            seen.setdefault(path, []).append(concatenate([p.take(k) for p, k in zip(parts, kept, strict=True)]))
+    return seen

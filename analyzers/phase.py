@@ -1,0 +1,188 @@
+"""The model-level gap between the phases: how large, how much of it is noise, and which mechanism opens it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from math import factorial
+
+import numpy as np
+
+from analyzers.case import Gap, Mechanism, Paired
+from analyzers.evaluation import Evaluator, prediction_agreement
+from analyzers.observation import Observer, Pass
+from analyzers.statistics import Array, relative_rms
+from analyzers.switchboard import Constants, Setting
+
+SIGNIFICANT_RATIO = 3.0  # Systematic difference over its own sampling noise; healthy trained nets measured stay below 1.5.
+MATERIAL_RMS = 0.1  # Of the outputs' spread: below this, decisions and losses of the nets measured did not move.
+PAIRED_Z = 4.0  # One-sided chance of 3e-5 per diagnosis that noise alone calls the training phase better.
+MATERIAL_LOSS = 0.1  # Relative change of the loss that an owner would notice.
+SMALL_LOSS = 0.02  # In nats: relative changes of losses smaller than this are rounding of a solved problem.
+FOLDS_LARGE = 2  # Two halves: the cheapest cross-fit, enough where each half has 32 samples or more.
+FOLDS_SMALL = 4  # Fewer samples: hold out a quarter, so that statistics still rest on three quarters.
+LARGE = 64
+FEWEST = 4  # With fewer samples the sampling noise cannot be estimated: nothing is called significant by it.
+HUGE_OUTPUT = 1e6  # Stands for infinities in distances, so that a broken output counts as far away, not as undefined.
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """Inference with statistics of the sample: of all of it, and cross-fitted (each sample with statistics of others)."""
+
+    constants: dict[str, Constants]
+    outputs: list[Array]
+    held_out: list[Array]
+    floor: Array
+
+
+def folds(samples: int, seed: int) -> list[np.ndarray[tuple[int], np.dtype[np.intp]]]:
+    """A split of the samples for cross-fitting: disjoint, random, together all."""
+    count = FOLDS_LARGE if samples >= LARGE else min(FOLDS_SMALL, samples)
+    return [np.sort(f) for f in np.array_split(np.random.default_rng(seed).permutation(samples), count)]
+
+
+def calibrated(observer: Observer, *, as_trained: bool, paths: Sequence[str] | None = None) -> Calibrated | None:
+    """Calibrate on everything and on each fold's complement; None where no layer uses batch statistics.
+
+    The floor is the jackknife estimate of what the calibrated outputs vary by sampling: (K-1)/K sum (f_-k - mean)^2, values
+    per sample and output (Efron and Tibshirani 1993, section 11.5). `as_trained` leaves stochastic layers and augmentation
+    on while the statistics are taken, as they were in training.
+    """
+    whole = observer.calibrate(as_trained=as_trained, paths=paths)
+    if not whole:
+        return None
+    outputs = observer.with_statistics(whole).outputs
+    parts = folds(observer.batch.samples, observer.seed)
+    held_out = [np.empty_like(o) for o in outputs]
+    each = []
+    for part in parts:
+        rest = np.setdiff1d(np.arange(observer.batch.samples), part)
+        if not len(rest):
+            return Calibrated(whole, outputs, outputs, np.zeros_like(flatten(outputs)))
+        fitted = observer.with_statistics(observer.calibrate(rest, as_trained=as_trained, paths=paths)).outputs
+        for target, source in zip(held_out, fitted, strict=True):
+            target[part] = source[part]
+        each.append(flatten(fitted))
+    mean = np.mean(each, axis=0)
+    spread = (len(parts) - 1) / len(parts) * np.sum([np.square(f - mean) for f in each], axis=0)
+    return Calibrated(whole, outputs, held_out, np.sqrt(spread))
+
+
+def flatten(outputs: list[Array]) -> Array:
+    """All outputs side by side, (samples, values), each in its own spread's units where there are several; finite."""
+    parts = []
+    for output in outputs:
+        values = np.nan_to_num(output.reshape(len(output), -1), nan=0.0, posinf=HUGE_OUTPUT, neginf=-HUGE_OUTPUT)
+        parts.append(values)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+
+def paired(before: Array | None, after: Array | None) -> Paired | None:
+    """Compare two losses per sample, (samples,) each; positive mean: `after` is the lower one."""
+    if before is None or after is None:
+        return None
+    both = np.isfinite(before) & np.isfinite(after)
+    if not both.any():
+        return None
+    difference = before[both] - after[both]
+    error = float(np.std(difference, ddof=1) / np.sqrt(len(difference))) if len(difference) > 1 else 0.0
+    return Paired(float(before[both].mean()), float(after[both].mean()), float(difference.mean()), error)
+
+
+def assess(
+    observer: Observer,
+    evaluator: Evaluator,
+    inference: Pass,
+    training: Pass,
+    fitted: Calibrated | None,
+    mechanisms: dict[Mechanism, float],
+) -> Gap:
+    """Put the gap together and decide what of it is beyond noise."""
+    base, trained = flatten(inference.outputs), flatten(training.outputs)
+    reference = [base, trained]
+    total = relative_rms(trained - base, reference)
+    systematic = relative_rms(flatten(fitted.outputs) - base, reference) if fitted else 0.0
+    floor = relative_rms(fitted.floor, reference) if fitted else 0.0
+    noise = relative_rms(trained - flatten(fitted.outputs), reference) if fitted else total
+    each = evaluator.per_sample(inference.outputs)
+    training_gain = paired(each, evaluator.per_sample(training.outputs))
+    statistics_gain = paired(each, evaluator.per_sample(fitted.held_out)) if fitted else None
+    beyond = systematic > SIGNIFICANT_RATIO * floor and observer.batch.samples >= FEWEST
+    material = systematic > MATERIAL_RMS or _matters(statistics_gain)
+    drawn = mechanisms.get("stochastic_layers", 0.0) + mechanisms.get("augmentation", 0.0)
+    return Gap(
+        total=total,
+        systematic=systematic,
+        noise_floor=floor,
+        batch_noise=noise,
+        agreement=prediction_agreement(inference.outputs, training.outputs),
+        mechanisms=mechanisms,
+        training_gain=training_gain,
+        statistics_gain=statistics_gain,
+        systematic_significant=beyond and material,
+        training_better=_matters(training_gain) and training_gain is not None and training_gain.z > PAIRED_Z,
+        stochastic_significant=drawn > MATERIAL_RMS,
+        undecided=material and not beyond and systematic > MATERIAL_RMS and (systematic > floor or observer.batch.samples < FEWEST),
+    )
+
+
+def _matters(gain: Paired | None) -> bool:
+    return gain is not None and abs(gain.mean) > max(MATERIAL_LOSS * abs(gain.before), SMALL_LOSS) and abs(gain.z) > 2.0
+
+
+def mechanisms(observer: Observer, inference: Pass, training: Pass) -> dict[Mechanism, float]:
+    """The total gap split by mechanism, in units of its relative RMS; the parts sum to it.
+
+    Shapley values (Shapley 1953) of the game whose players are the mechanisms present and whose worth is the projection of
+    the output's change on that of the whole training phase: exact, so that nothing is left over or counted twice.
+    """
+    players = _present(observer, training)
+    base, whole = flatten(inference.outputs), flatten(training.outputs) - flatten(inference.outputs)
+    size = relative_rms(whole, [base, flatten(training.outputs)])
+    energy = float(np.sum(np.square(whole)))
+    if energy == 0.0 or not players:
+        return {"other": size} if energy > 0 else {}
+    worth: dict[frozenset[Mechanism], float] = {frozenset(): 0.0, frozenset(players): 1.0}
+    for count in range(1, len(players)):
+        for chosen in combinations(players, count):
+            on = frozenset(chosen)
+            change = flatten(observer.run(setting_of(on)).outputs) - base
+            worth[on] = float(np.sum(change * whole)) / energy
+    return {p: size * _shapley(p, players, worth) for p in players}
+
+
+def setting_of(on: frozenset[Mechanism]) -> Setting:
+    """The switchboard setting in which exactly the mechanisms `on` behave as in the training phase."""
+    return Setting(
+        training="other" in on,
+        batch_statistics="batch_statistics" in on,
+        stochastic="stochastic_layers" in on,
+        augmentation="augmentation" in on,
+    )
+
+
+def _present(observer: Observer, training: Pass) -> list[Mechanism]:
+    subject = observer.subject
+    found: list[Mechanism] = []
+    if any(call.used_batch for calls in training.calls[0].values() for call in calls):
+        found.append("batch_statistics")
+    if any(True in training.flags.get(s.path, ()) for s in subject.of_kind("stochastic")):
+        found.append("stochastic_layers")
+    if any(True in training.flags.get(s.path, ()) for s in subject.of_kind("augmentation")):
+        found.append("augmentation")
+    if subject.has_other_phase_layers:
+        found.append("other")
+    return found
+
+
+def _shapley(player: Mechanism, players: list[Mechanism], worth: dict[frozenset[Mechanism], float]) -> float:
+    others = [p for p in players if p != player]
+    total = 0.0
+    for count in range(len(others) + 1):
+        weight = factorial(count) * factorial(len(others) - count) / factorial(len(players))
+        for chosen in combinations(others, count):
+            on = frozenset(chosen)
+            total += weight * (worth[on | {player}] - worth[on])
+    return total

@@ -1,0 +1,55 @@
+"""What can be done: one file a remedy, naming the causes that it treats. A remedy's code is its file's name.
+
+Each module has `TITLE`, `TREATS` (codes of causes), `explain(case, finding) -> str` and `snippet(case) -> str | None`. A
+remedy that changes stored statistics also has `paths(case, finding) -> list[str] | None`, the layers whose statistics are
+taken anew (None for all), which `analyzers.verification` then tries. To add a remedy, add a file and its test.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from analyzers.case import Case, Finding
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """One registered remedy."""
+
+    code: str
+    title: str
+    treats: tuple[str, ...]
+    module: Any
+
+    def explain(self, case: Case, finding: Finding) -> str:
+        """What to do and why, for the owner of the model."""
+        return str(self.module.explain(case, finding))
+
+    def snippet(self, case: Case) -> str | None:
+        """Python to paste, or None where there is none."""
+        text: str | None = self.module.snippet(case)
+        return text
+
+    @property
+    def paths(self) -> Callable[[Case, Finding], list[str] | None] | None:
+        """Which layers get new statistics, where the remedy changes any."""
+        found: Callable[[Case, Finding], list[str] | None] | None = getattr(self.module, "paths", None)
+        return found
+
+
+@cache
+def registered() -> tuple[Remedy, ...]:
+    """All remedies, by code."""
+    names = sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
+    modules = [(n, importlib.import_module(f"{__name__}.{n}")) for n in names]
+    return tuple(Remedy(n, m.TITLE, tuple(m.TREATS), m) for n, m in modules)
+
+
+def for_cause(code: str) -> list[Remedy]:
+    """The remedies that treat a cause."""
+    return [r for r in registered() if code in r.treats]

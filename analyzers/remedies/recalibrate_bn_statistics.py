@@ -1,0 +1,31 @@
+"""Take the moving statistics anew from data, in one pass; no weight changes."""
+
+from __future__ import annotations
+
+from analyzers.case import Case, Finding
+from analyzers.remedies import _recalibration
+
+TITLE = "Recalibrate the moving statistics"
+TREATS = ("bn_statistics_unconverged", "bn_statistics_never_updated")
+
+MOST = 0.5  # Where half of the layers are at fault, the others were measured behind them: take all anew.
+
+
+def paths(case: Case, finding: Finding) -> list[str] | None:
+    """All layers, or only those at fault where they are few."""
+    return None if len(finding.layers) >= MOST * len(case.normalizing) else list(finding.layers)
+
+
+def explain(case: Case, finding: Finding) -> str:
+    """What is done, on what, and what to prefer."""
+    return (
+        "Run data once in the training phase in one large batch and keep the batch statistics as the moving statistics; "
+        "weights stay as they are. The repaired model was calibrated on the "
+        f"{case.samples} samples that were sent: good for a first look. For production, calibrate on training data, as many "
+        "samples as memory holds. To avoid it next time, train with more steps or a lower momentum."
+    )
+
+
+def snippet(case: Case) -> str | None:
+    """The recalibration itself."""
+    return _recalibration.snippet(case.samples)

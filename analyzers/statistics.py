@@ -1,0 +1,165 @@
+"""Moments, divergences, bootstrap and the averaging clock: NumPy float64, no Keras.
+
+The unit of observation is the *sample*, never the pixel: the values of one image are correlated, and tests that count pixels
+raise false alarms on most healthy channels. So every layer's input is kept as one mean and one variance per sample and
+channel, from which any subset's population moments follow exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+BOOTSTRAP_RESAMPLES = 200  # The 99th percentile then rests on two resamples a side; more changes floors by under 5 %.
+FLOOR_QUANTILE = 0.99  # One layer in a hundred may pass its floor by chance; the gap itself is judged apart from this.
+BOOTSTRAP_CHANNELS = 256  # The floor is a mean over channels: 256 of them, evenly spread, fix it to a few per cent.
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Population mean and (biased) variance per channel; both (channels,)."""
+
+    mean: Array
+    variance: Array
+
+
+@dataclass(frozen=True)
+class SampleMoments:
+    """What one batch-normalizing layer saw: per sample and channel, over all other axes.
+
+    `count` (samples,): values per sample and channel; `mean`, `variance` (samples, channels), the variance biased and taken
+    around the sample's own mean, so that large offsets cost no precision.
+    """
+
+    count: Array
+    mean: Array
+    variance: Array
+
+    @property
+    def samples(self) -> int:
+        return int(self.mean.shape[0])
+
+    def take(self, rows: NDArray[np.intp]) -> SampleMoments:
+        """The same moments for the samples `rows`, (k,), repetition allowed."""
+        return SampleMoments(self.count[rows], self.mean[rows], self.variance[rows])
+
+
+def concatenate(parts: Sequence[SampleMoments]) -> SampleMoments:
+    """Join moments of disjoint samples."""
+    if len(parts) == 1:
+        return parts[0]
+    return SampleMoments(
+        np.concatenate([p.count for p in parts]),
+        np.concatenate([p.mean for p in parts]),
+        np.concatenate([p.variance for p in parts]),
+    )
+
+
+def pool(moments: SampleMoments) -> Moments:
+    """Population moments from per-sample moments: the law of total variance, with each sample's count as its weight."""
+    weight = moments.count / max(float(moments.count.sum()), 1.0)
+    mean = weight @ moments.mean
+    variance = weight @ (moments.variance + (moments.mean - mean) ** 2)
+    return Moments(mean, variance)
+
+
+def average(parts: Sequence[Moments], weights: Sequence[float]) -> Moments:
+    """Moments of a mixture whose components have the given moments and weights (law of total variance)."""
+    w = np.asarray(weights, dtype=np.float64) / float(np.sum(weights))
+    mean = np.einsum("k,kc->c", w, np.stack([p.mean for p in parts]))
+    spread = np.stack([p.variance + (p.mean - mean) ** 2 for p in parts])
+    return Moments(mean, np.einsum("k,kc->c", w, spread))
+
+
+def kl_per_channel(batch: Moments, stored: Moments, epsilon: float) -> Array:
+    """KL(batch || stored) of normal distributions, in nats, (channels,): (r - 1 - ln r + d^2) / 2.
+
+    r is the ratio of the variances and d the shift in stored standard deviations, both with the layer's epsilon added to the
+    variances, since that is the scale on which the layer divides. Impossible stored values give infinity.
+
+    Source: Kullback and Leibler, On Information and Sufficiency (1951), for two normal distributions.
+    """
+    with np.errstate(all="ignore"):
+        scale = stored.variance + epsilon
+        ratio = (batch.variance + epsilon) / scale
+        shift = (batch.mean - stored.mean) ** 2 / scale
+        kl = 0.5 * (ratio - 1.0 - np.log(ratio) + shift)
+    return np.where(np.isfinite(kl) & (scale > 0), np.maximum(kl, 0.0), np.inf)
+
+
+@dataclass(frozen=True)
+class DivergenceFigures:
+    """Averages over channels; see `analyzers.report.Divergence`."""
+
+    kl: float
+    mean_shift_sd: float
+    variance_ratio: float
+    wasserstein2: float
+
+
+def divergence(batch: Moments, stored: Moments, epsilon: float) -> DivergenceFigures:
+    """How far a layer's stored statistics are from those of the batch.
+
+    Wasserstein-2 of two normal distributions is sqrt((m1-m2)^2 + (s1-s2)^2) (Dowson and Landau 1982); here in stored
+    standard deviations.
+    """
+    kl = kl_per_channel(batch, stored, epsilon)
+    with np.errstate(all="ignore"):
+        scale = stored.variance + epsilon
+        shift2 = (batch.mean - stored.mean) ** 2 / scale
+        ratio = (batch.variance + epsilon) / scale
+        w2 = shift2 + (np.sqrt(ratio) - 1.0) ** 2
+        return DivergenceFigures(
+            float(np.mean(kl)),
+            float(np.sqrt(np.mean(shift2))),
+            float(np.exp(np.mean(np.log(ratio)))),
+            float(np.sqrt(np.mean(w2))),
+        )
+
+
+def noise_floor(moments: SampleMoments, epsilon: float, stored_samples: float, rng: np.random.Generator) -> float:
+    """The layer's mean KL that chance alone would give with this many samples, at `FLOOR_QUANTILE`.
+
+    Bootstrap over samples (Efron 1979): statistics of resamples against those of all samples. The stored statistics are an
+    estimate too, from `stored_samples` effective samples, which adds the ratio of the two sizes to the variance.
+    """
+    n = moments.samples
+    keep = np.unique(np.linspace(0, moments.mean.shape[1] - 1, BOOTSTRAP_CHANNELS).astype(int))
+    counts = rng.multinomial(n, np.full(n, 1.0 / n), size=BOOTSTRAP_RESAMPLES) * moments.count
+    weights = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0)
+    whole = pool(moments)
+    center = whole.mean[keep]
+    offset = moments.mean[:, keep] - center
+    mean = weights @ offset
+    variance = np.maximum(weights @ (moments.variance[:, keep] + offset**2) - mean**2, 0.0)
+    scale = whole.variance[keep] + epsilon
+    ratio = (variance + epsilon) / scale
+    kl = 0.5 * (ratio - 1.0 - np.log(ratio) + mean**2 / scale).mean(axis=1)
+    return float(np.quantile(kl, FLOOR_QUANTILE) * (1.0 + n / max(stored_samples, 1.0)))
+
+
+def effective_stored_samples(momentum: float, batch_size: int) -> float:
+    """How many samples a converged moving average rests on: batch_size (1 + m) / (1 - m), the exponential window."""
+    m = min(max(momentum, 0.0), 1.0 - 1e-9)
+    return batch_size * (1.0 + m) / (1.0 - m)
+
+
+def relative_rms(difference: Array, reference: Sequence[Array]) -> float:
+    """Root mean square of `difference` over the spread of the `reference` outputs around their mean over samples.
+
+    All arrays are (samples, values). Where the references do not vary, their root mean square stands in; where that is zero
+    too, the plain root mean square is returned.
+    """
+    rms = float(np.sqrt(np.mean(np.square(difference)))) if difference.size else 0.0
+    with np.errstate(all="ignore"):
+        spread = float(np.sqrt(np.mean([np.mean(np.square(r - r.mean(axis=0))) for r in reference])))
+        size = float(np.sqrt(np.mean([np.mean(np.square(r)) for r in reference])))
+    for scale in (spread, size):
+        if np.isfinite(scale) and scale > 1e-12 * max(size, 1e-30):
+            return rms / scale
+    return rms

@@ -1,0 +1,190 @@
+"""Which phase-dependent layer behaves how, and which statistics stand where.
+
+While a switchboard is plugged in, the `call` of every site is routed through it. Any site can be put into training or
+inference behaviour on its own, and any batch-normalizing site can be given any statistics as constants. A batch-normalizing
+layer's own code does all the arithmetic: batch statistics are read by setting its momentum to 0 for the one call, after
+which the moving statistics *are* the batch statistics; constants are applied by an inference call with those constants
+standing in the moving statistics. So subclasses, axes, masks and mixed precision need no second implementation, and a replay
+of recorded statistics gives the recorded output to the last bit.
+
+The stored statistics are put back within the same call; unplugging restores every `call`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from analyzers.statistics import SampleMoments
+from analyzers.subjects.keras_model import KerasSubject, Site
+
+Constants = tuple[NDArray[Any], NDArray[Any]]
+"""A mean and a variance, both (channels,), in the dtype of the layer's moving statistics."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of all switches.
+
+    `training` is the flag that the model is called with. `batch_statistics`, `stochastic` and `augmentation` override it for
+    the sites of that kind where not None. `constants` names the sites that get given statistics, one pair a call of the
+    site in a pass (a shorter sequence repeats its last pair); it goes before `batch_statistics`. `only` restricts batch
+    statistics to the sites that it names. `record` keeps per-sample moments of what each batch-normalizing site saw.
+    """
+
+    training: bool = False
+    batch_statistics: bool | None = None
+    stochastic: bool | None = None
+    augmentation: bool | None = None
+    constants: Mapping[str, Sequence[Constants]] = field(default_factory=dict)
+    only: frozenset[str] | None = None
+    record: bool = False
+
+
+@dataclass(frozen=True)
+class SiteCall:
+    """One call of a batch-normalizing site: what it applied, and what it saw (where recorded)."""
+
+    applied: Constants
+    used_batch: bool
+    seen: SampleMoments | None
+
+
+class Switchboard:
+    """Routes the sites of one subject. Use as a context manager; not re-entrant, one thread."""
+
+    def __init__(self, subject: KerasSubject) -> None:
+        self.subject = subject
+        self.setting = Setting()
+        self.calls: dict[str, list[SiteCall]] = {}
+        self.flags: dict[str, set[bool]] = {}
+        self.order: list[str] = []
+
+    def __enter__(self) -> Switchboard:
+        for site in self.subject.sites:
+            object.__setattr__(site.layer, "call", self._routed(site, site.layer.call))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        for site in self.subject.sites:
+            object.__delattr__(site.layer, "call")
+
+    def run(self, inputs: Sequence[NDArray[Any]], setting: Setting) -> list[NDArray[Any]]:
+        """One pass over one batch, (samples, ...) each; returns the outputs as float64 arrays, `calls` holds the record."""
+        self.setting, self.calls, self.flags = setting, {}, {}
+        outputs = self.subject.forward(inputs, setting.training)
+        return [np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(o, "float32")), dtype=np.float64) for o in outputs]
+
+    def _routed(self, site: Site, original: Any) -> Any:
+        route = self._batch_normalizing if site.kind == "batch_normalizing" else self._stochastic
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return route(site, original, args, kwargs)
+
+        return call
+
+    def _stochastic(self, site: Site, original: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        forced = self.setting.stochastic if site.kind == "stochastic" else self.setting.augmentation
+        self.flags.setdefault(site.path, set()).add(bool(kwargs.get("training")))
+        if forced is not None:
+            kwargs = {**kwargs, "training": forced}
+        return original(*args, **kwargs)
+
+    def _batch_normalizing(self, site: Site, original: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        layer, path = site.layer, site.path
+        flag = bool(kwargs.pop("training", False))
+        self.flags.setdefault(path, set()).add(flag)
+        if path not in self.calls:
+            self.calls[path] = []
+            if path not in self.order:
+                self.order.append(path)
+        wanted = flag if self.setting.batch_statistics is None else self.setting.batch_statistics
+        wanted = wanted and (self.setting.only is None or path in self.setting.only)
+        given = self.setting.constants.get(path)
+        stored = (np.array(layer.moving_mean), np.array(layer.moving_variance))
+        if given is not None:
+            pair = given[min(len(self.calls[path]), len(given) - 1)]
+            outputs, applied = _with_constants(layer, original, args, kwargs, pair, stored), pair
+        elif wanted and layer.trainable:
+            outputs, applied = _with_batch_statistics(layer, original, args, kwargs, stored)
+        else:
+            outputs, applied = original(*args, training=False, **kwargs), stored
+        used_batch = given is None and wanted and bool(layer.trainable)
+        mask = kwargs.get("mask")
+        seen = sample_moments(args[0] if args else kwargs["inputs"], layer.axis, mask) if self.setting.record else None
+        self.calls[path].append(SiteCall(applied, used_batch, seen))
+        return outputs
+
+
+def _with_constants(
+    layer: Any, original: Any, args: tuple[Any, ...], kwargs: dict[str, Any], pair: Constants, stored: Constants
+) -> Any:
+    _assign(layer, pair)
+    try:
+        return original(*args, training=False, **kwargs)
+    finally:
+        _assign(layer, stored)
+
+
+def _with_batch_statistics(
+    layer: Any, original: Any, args: tuple[Any, ...], kwargs: dict[str, Any], stored: Constants
+) -> tuple[Any, Constants]:
+    momentum = layer.momentum
+    # A NaN that stands in the moving statistics would survive momentum 0, since 0 * NaN is NaN: start from clean values.
+    _assign(layer, (np.zeros_like(stored[0]), np.ones_like(stored[1])))
+    layer.momentum = 0.0
+    try:
+        outputs = original(*args, training=True, **kwargs)
+        return outputs, (np.array(layer.moving_mean), np.array(layer.moving_variance))
+    finally:
+        layer.momentum = momentum
+        _assign(layer, stored)
+
+
+def _assign(layer: Any, pair: Constants) -> None:
+    layer.moving_mean.assign(pair[0])
+    layer.moving_variance.assign(pair[1])
+
+
+def sample_moments(inputs: Any, axis: int, mask: Any = None) -> SampleMoments:
+    """Mean and variance of each sample and channel of `inputs`, (samples, ...) with channels on `axis`.
+
+    With a `mask`, one dimension less than the inputs, only positions where it is true count.
+    """
+    x = keras.ops.cast(inputs, "float32")
+    rank = len(x.shape)
+    channel = axis % rank
+    over = [a for a in range(1, rank) if a != channel]
+    samples = int(x.shape[0])
+    if not over:
+        mean = np.asarray(keras.ops.convert_to_numpy(x), dtype=np.float64)
+        count = np.ones(samples)
+        if mask is not None:
+            count = np.asarray(keras.ops.convert_to_numpy(mask), dtype=np.float64).reshape(samples)
+        return SampleMoments(count, mean, np.zeros_like(mean))
+    if mask is not None:
+        return _masked_moments(x, mask, over)
+    m, v = keras.ops.moments(x, axes=over)
+    size = float(np.prod([int(x.shape[a]) for a in over]))
+    return SampleMoments(np.full(samples, size), _float64(m), np.maximum(_float64(v), 0.0))
+
+
+def _masked_moments(x: Any, mask: Any, over: list[int]) -> SampleMoments:
+    weight = keras.ops.expand_dims(keras.ops.cast(mask, "float32"), -1)
+    count = keras.ops.sum(weight, axis=over)
+    safe = keras.ops.maximum(count, 1.0)
+    mean = keras.ops.sum(x * weight, axis=over) / safe
+    shape = [int(x.shape[0])] + [1 if a in over else int(x.shape[a]) for a in range(1, len(x.shape))]
+    centered = (x - keras.ops.reshape(mean, shape)) * weight
+    variance = keras.ops.sum(keras.ops.square(centered), axis=over) / safe
+    return SampleMoments(_float64(count)[:, 0], _float64(mean), _float64(variance))
+
+
+def _float64(tensor: Any) -> NDArray[np.float64]:
+    return np.asarray(keras.ops.convert_to_numpy(tensor), dtype=np.float64)
