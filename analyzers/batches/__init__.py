@@ -1,4 +1,4 @@
-"""Sample batches: reading them, one file a format, and fitting them to a model. Needs NumPy, h5py and pyarrow, no Keras."""
+"""Sample batches: reading them, one file a format, and fitting them to a model. Needs no Keras."""
 
 from analyzers.batches.fitting import fit_batch
 from analyzers.batches.names import raw_from_arrays

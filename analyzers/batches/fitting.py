@@ -1,4 +1,4 @@
-"""Holding a batch against a model: the right arrays, in the right order, of the right shape and type, of equal length."""
+"""Holding a batch against a model: the right arrays in the right order, of fitting shape, type and length."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from analyzers.errors import BatchMismatch, BatchTooSmall
 def fit_batch(raw: RawBatch, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> Batch:
     """Order and check a batch for a model with these inputs and outputs.
 
-    Inputs are converted to the model's types; nothing is reshaped. Labels out of a head's range are not refused here: they
-    are a finding. Without `inputs` (a model that does not tell them) arrays are taken in the order of their indices.
+    Inputs are converted to the model's types; nothing is reshaped. Labels out of a head's range are not refused
+    here: they are a finding. Without `inputs` (a model that does not tell them) arrays are taken by their indices.
 
     Raises:
         BatchMismatch: names, shapes, types or lengths do not fit, or values are not finite.

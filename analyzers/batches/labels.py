@@ -16,10 +16,11 @@ from analyzers.errors import BatchMismatch
 def fit_labels(arrays: Mapping[str, Array], outputs: Sequence[TensorSpec], samples: int) -> list[Array] | None:
     """Labels in the order of the outputs, None where there are none. Their type is kept.
 
-    A label may be one class number per position, or have the shape of the output; what the loss makes of it is not judged.
+    A label may be one class number per position, or have the shape of the output. What the loss makes of it is not
+    judged.
 
     Raises:
-        BatchMismatch: missing or unknown names, another number of samples, text, NaN, or a shape that no loss could take.
+        BatchMismatch: missing or unknown names, another number of samples, text, NaN, or a shape no loss could take.
     """
     if not arrays:
         return None
@@ -56,11 +57,12 @@ def _check_label(array: Array, spec: TensorSpec, samples: int) -> None:
     check_finite(what, array)
     if spec.shape and not _plausible(array.shape, (None, *spec.shape[1:])):
         raise BatchMismatch(
-            f"output `{spec.name}` has the shape {shape_text((None, *spec.shape[1:]))}, {what} have {shape_text(array.shape)}: "
-            "send one class number per position, or labels of the output's shape (one-hot)."
+            f"output `{spec.name}` has the shape {shape_text((None, *spec.shape[1:]))}, "
+            f"{what} have {shape_text(array.shape)}: send one class number per position, or labels "
+            "of the output's shape (one-hot)."
         )
 
 
 def _plausible(given: tuple[int, ...], output: tuple[int | None, ...]) -> bool:
-    """One number per position with or without a trailing axis, the output's own shape, or a sequence of another length."""
+    """One number per position, with or without a trailing axis, the output's own shape, or a shorter sequence."""
     return fits(output, given) or fits((*output[:-1], 1), given) or len(given) == len(output) - 1

@@ -15,7 +15,7 @@ MAX_JSON_BYTES = 1 << 28
 """256 MiB of JSON. Python needs about ten times the text's size for the parsed lists, so more would not fit the job."""
 
 BOMB_FLOOR_BYTES = 1 << 26
-"""64 MiB. Below this a file that unpacks to far more than its size does no harm, and constant arrays do compress so well."""
+"""64 MiB. Below this a file that unpacks to far more than its size does no harm; constant arrays do so."""
 
 MAX_EXPANSION = 200
 """How many times its stored size an array above the floor may unpack to. Deflate reaches 1032 on constant data; real

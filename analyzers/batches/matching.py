@@ -1,4 +1,4 @@
-"""Which array of a batch belongs to which input or output of the model: by name, by index, or because there is but one."""
+"""Which array of a batch belongs to which input or output of the model: by name, by index, or as the only one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from analyzers.errors import BatchMismatch
 
 
 def match(letter: str, arrays: Mapping[str, Array], specs: Sequence[TensorSpec]) -> list[Array]:
-    """Arrays in the order of `specs`; `letter` (x or y) is for the messages. Without specs, in the order of their indices.
+    """Arrays in the order of `specs`; `letter` (x or y) is for the messages. Without specs, by their indices.
 
     Raises:
         BatchMismatch: arrays are missing or unknown; the message lists which.

@@ -11,8 +11,8 @@ from analyzers.batches.spec import Array, RawBatch
 from analyzers.errors import BatchUnreadable
 
 LABEL_LIKE = frozenset({"label", "labels", "target", "targets", "classes", "class", "Y"})
-"""Names under which labels often travel. Where there is no `y` beside them, leaving them out in silence would give a report
-without labels that nobody asked for."""
+"""Names under which labels often travel. Where there is no `y` beside them, leaving them out in silence would give a
+report without labels that nobody asked for."""
 
 MAX_NAMES_SHOWN = 10
 """Names listed in an error before "and so on": a message is read by a human."""
@@ -52,8 +52,8 @@ def raw_from_named(arrays: Mapping[str, Array], all_names: Iterable[str] = ()) -
 def raw_from_arrays(x: Any, y: Any = None, sample_weight: Any = None) -> RawBatch:
     """A raw batch from live values: an array each, or a list, tuple or dictionary of arrays for several.
 
-    Arrays have their samples on the first axis. A list counts as several inputs only where its items are arrays; a list of
-    numbers is one array.
+    Arrays have their samples on the first axis. A list counts as several inputs only where its items are arrays; a list
+    of numbers is one array.
 
     Raises:
         BatchUnreadable: a value cannot be made an array.

@@ -76,15 +76,16 @@ def _check_header(file: IO[bytes], name: str, available: int) -> None:
     shape, dtype = _header(file)
     if dtype.hasobject:
         raise BatchUnreadable(
-            f"`{name}` holds Python objects, which are stored as a pickle, and a pickle can run code: it is not opened. "
-            "Save it as numbers, such as `np.asarray(x, dtype='float32')`; rows of different lengths need padding."
+            f"`{name}` holds Python objects, which are stored as a pickle, and a pickle can run code: it is not "
+            "opened. Save it as numbers, such as `np.asarray(x, dtype='float32')`; "
+            "rows of different lengths need padding."
         )
     needed = declared_bytes(shape, dtype.itemsize)
     check_size(name, needed)
     if needed > available - file.tell():
         raise BatchUnreadable(
-            f"`{name}` declares the shape {shape}, {needed} bytes, but the file holds {max(available - file.tell(), 0)} "
-            "bytes of it: it is cut short or damaged."
+            f"`{name}` declares the shape {shape}, {needed} bytes, but the file holds "
+            f"{max(available - file.tell(), 0)} bytes of it: it is cut short or damaged."
         )
 
 

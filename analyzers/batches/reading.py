@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from analyzers.batches.hdf5 import read_hdf5
+from analyzers.batches.json_file import read_json
 from analyzers.batches.npy import read_npy, read_npz
 from analyzers.batches.spec import RawBatch
+from analyzers.batches.tables import read_csv, read_parquet
 from analyzers.errors import AnalysisError, BatchUnreadable, OutOfMemory, UnsupportedBatchFormat
 
 FORMATS = ".npz, .npy, .h5/.hdf5, .json, .csv or .parquet"
@@ -15,6 +18,11 @@ Reader = Callable[[Path, str | None], RawBatch]
 READERS: dict[str, Reader] = {
     ".npz": lambda path, _: read_npz(path),
     ".npy": lambda path, _: read_npy(path),
+    ".h5": lambda path, _: read_hdf5(path),
+    ".hdf5": lambda path, _: read_hdf5(path),
+    ".json": lambda path, _: read_json(path),
+    ".csv": read_csv,
+    ".parquet": read_parquet,
 }
 
 MAGICS = (
@@ -60,7 +68,7 @@ def read_batch(path: Path, label_column: str | None = None) -> RawBatch:
         raise OutOfMemory("The batch does not fit into memory. Send fewer samples.") from error
     except Exception as error:  # what parsers raise on broken files is not listed anywhere, and may name paths
         raise BatchUnreadable(
-            f"The batch cannot be read as {_suffix(path)}: the file is damaged or cut short. Write it again and resend it."
+            f"The batch cannot be read as {_suffix(path)}: the file is damaged or cut short. Write it again."
         ) from error
 
 
@@ -71,7 +79,7 @@ def _suffix(path: Path) -> str:
     by_content = next((suffix for magic, suffix in MAGICS if head.startswith(magic)), None)
     by_name = path.suffix.lower() if path.suffix.lower() in READERS else None
     if by_content is not None:
-        return by_content if by_name is not None else _unsupported(path)
+        return by_content if by_name is not None or not path.suffix else _unsupported(path)
     foreign = next((what for magic, what in FOREIGN if head.lower().lstrip().startswith(magic)), None)
     if foreign is not None:
         raise UnsupportedBatchFormat(f"The batch looks like {foreign}. Send {FORMATS}.")

@@ -23,8 +23,8 @@ class TensorSpec:
 class RawBatch:
     """A batch as it was sent, not yet held against a model.
 
-    Keys are "" for the sole `x` or `y`, else what stood after `x_` or `y_`: a name or an index. `columns` names the columns
-    of a table, in the order of the last axis of `x[""]`; it is empty for everything that was no table.
+    Keys are "" for the sole `x` or `y`, else what stood after `x_` or `y_`: a name or an index. `columns` names the
+    columns of a table, in the order of the last axis of `x[""]`; it is empty for everything that was no table.
     """
 
     x: dict[str, Array]

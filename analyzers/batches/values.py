@@ -25,7 +25,7 @@ def to_input(what: str, array: Array, dtype: str) -> Array:
     """`array` in the dtype that the model wants; `what` names it in messages.
 
     Raises:
-        BatchMismatch: text for numbers, objects, complex numbers, fractions for whole numbers, NaN, infinite, out of range.
+        BatchMismatch: text, objects or complex numbers, fractions for whole numbers, NaN, infinite, out of range.
     """
     if dtype == "string":
         return _text(what, array)
@@ -65,7 +65,7 @@ def check_finite(what: str, array: Array) -> None:
         text for number, text in ((nans, f"{nans} NaN"), (infinite, f"{infinite} infinite")) if number
     )
     raise BatchMismatch(
-        f"{what} has values that are not finite: {counts} of {array.size}, the first at index {first} (sample {first[0]}). "
+        f"{what} has values that are not finite: {counts} of {array.size}, the first at index {first}. "
         "Both phases would be NaN from there on: remove or fill them."
         if first
         else f"{what} is not finite."
@@ -91,7 +91,7 @@ def _check_whole(what: str, array: Array, dtype: str) -> None:
     if fractions.any():
         first = tuple(int(index) for index in np.argwhere(fractions)[0])
         raise BatchMismatch(
-            f"{what} wants whole numbers ({dtype}), the batch has fractions such as {float(array[first]):g} at index {first}."
+            f"{what} wants whole numbers ({dtype}), the batch has fractions: {float(array[first]):g} at index {first}."
         )
 
 
@@ -99,7 +99,7 @@ def _check_range(what: str, array: Array, target: np.dtype[Any]) -> None:
     limits = np.iinfo(target)
     if array.size and (array.min() < limits.min or array.max() > limits.max):
         raise BatchMismatch(
-            f"{what} wants {target} ({limits.min} to {limits.max}), the batch has values from {array.min()} to {array.max()}."
+            f"{what} wants {target} ({limits.min} to {limits.max}), the batch has {array.min()} to {array.max()}."
         )
 
 

@@ -1,7 +1,7 @@
 """A model's configuration before it is built: no code in it, nothing that opens files, only classes that Keras has.
 
-Keras' safe mode refuses most of this too. Here it is refused earlier, at every depth, with the layer's name and what to do
-instead; a process without rights stays the real boundary.
+Keras' safe mode refuses most of this too. Here it is refused earlier, at every depth, with the layer's name and what to
+do instead; a process without rights stays the real boundary.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ MAX_SIZE = 1 << 31
 """Units of one layer: a kernel this wide needs 8 GiB for a single input."""
 
 MAX_OBJECTS = 50_000
-"""Serialized objects in one configuration, layers, initializers and regularizers together: ResNet-152 has 2600. Keras needs
-minutes to build more."""
+"""Serialized objects in one configuration, layers, initializers and regularizers together: EfficientNetV2-L has
+4775, and Keras needs minutes to build more than this."""
 
 MAX_NAME = 500
 """Characters of a name. Keras repeats names in every variable and scope, which a giant one turns into gigabytes."""
@@ -70,8 +70,8 @@ class _Found:
 def check_config(config: dict[str, Any], is_registered: Known, is_keras_layer: Known) -> None:
     """Check the configuration of a model, its compile settings among it.
 
-    `is_registered` tells of a registered name ("package>Name") whether this process has its class; `is_keras_layer` tells of
-    a class name whether Keras has a layer or model of that name.
+    `is_registered` tells of a registered name ("package>Name") whether this process has its class; `is_keras_layer`
+    tells of a class name whether Keras has a layer or model of that name.
 
     Raises:
         ModelUnsafe: lambdas, layers or settings that open files, absurd sizes; the message names the layer.
@@ -185,7 +185,7 @@ def _is_known(found: _Found, is_registered: Known, is_keras_layer: Known) -> boo
         return True
     if isinstance(module, str):
         return module.split(".")[0] in ("keras", "builtins")
-    # Files of older versions name no modules; there a layer's name must be one of Keras, all else Keras resolves itself.
+    # Files of older versions name no modules; there a layer must be one of Keras, all else Keras resolves.
     return not found.is_layer or is_keras_layer(name)
 
 
@@ -193,10 +193,10 @@ def _strange(names: list[str]) -> ModelNeedsCustomCode | ModelUnreadable:
     listed = ", ".join(f"`{name}`" for name in names[:10])
     if all(name in KERAS_2_OPERATIONS for name in names):
         return ModelUnreadable(
-            f"The model was written by Keras 2 with TensorFlow functions between its layers ({listed}), which Keras 3 cannot "
-            "rebuild. Replace them by layers, or build the model in Keras 3, load its weights and save it as .keras."
+            f"The model was written by Keras 2 with TensorFlow functions between its layers ({listed}), which Keras 3 "
+            "cannot rebuild. Replace them by layers, or build the model in Keras 3, load its weights, save it."
         )
     return ModelNeedsCustomCode(
-        f"The model uses classes that are not part of Keras: {listed}. Their code does not travel with the file and is not "
-        "run here. Rebuild the model from layers of Keras, or run the analysis where the classes are registered."
+        f"The model uses classes that are not part of Keras: {listed}. Their code does not travel with the file and is "
+        "not run here. Rebuild the model from layers of Keras, or run the analysis where the classes are registered."
     )

@@ -1,4 +1,4 @@
-"""What a model file says about itself, read without Keras: its configuration, version, compile settings, update count."""
+"""What a model file says about itself, read without Keras: configuration, version, compile settings, updates."""
 
 from __future__ import annotations
 

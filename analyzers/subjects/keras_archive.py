@@ -22,7 +22,7 @@ ITERATIONS = "optimizer/vars/0"
 """Where Keras 3 keeps the optimizer's step count: it is the first variable that every optimizer creates."""
 
 MAX_CONFIG_BYTES = 1 << 25
-"""32 MiB of configuration. EfficientNetV2-L has 1 MB; Keras needs seconds for every 10 MB, which a hostile file uses."""
+"""32 MiB of configuration. EfficientNetV2-L has 1.0 MB; Keras takes seconds for every 10 MB."""
 
 
 def read_keras_archive(path: Path) -> ModelFile:

@@ -70,5 +70,5 @@ def _iterations(file: h5py.File) -> int | None:
 def _not_a_model(file: h5py.File) -> str:
     weights_only = "layer_names" in file.attrs or "layers" in file or "_layer_checkpoint_dependencies" in file
     if weights_only:
-        return "The file holds weights only, without the model they belong to. Send the whole model: `model.save('m.keras')`."
+        return "The file holds weights only, without their model. Send the whole model: `model.save('model.keras')`."
     return "The HDF5 file holds no Keras model. Send the whole model: `model.save('model.keras')`."

@@ -24,8 +24,8 @@ READERS = {"keras": read_keras_archive, "h5": read_legacy_h5}
 class LoadedModel:
     """A loaded, uncompiled model and what its file says beside the weights.
 
-    `compile_config` has the keys optimizer, loss, loss_weights, metrics and weighted_metrics, serialized as in the file;
-    `optimizer_iterations` is the number of updates that the optimizer had made when the file was written.
+    `compile_config` has the keys optimizer, loss, loss_weights, metrics and weighted_metrics, serialized as in the
+    file; `optimizer_iterations` is the number of updates that the optimizer had made when the file was written.
     """
 
     model: keras.Model
@@ -94,6 +94,6 @@ def _cannot_build(written_by: str | None) -> str:
     if written_by is None or written_by.startswith("3."):
         return f"cannot be built by Keras {keras.__version__}"
     return (
-        f"was written by Keras {written_by} and cannot be built by Keras {keras.__version__}: build the model in Keras 3, "
-        "load the weights into it and save it as .keras"
+        f"was written by Keras {written_by} and cannot be built by Keras {keras.__version__}: build the model in Keras "
+        "3, load the weights into it and save it as .keras"
     )

@@ -1,7 +1,7 @@
-"""Which dataset of a model file holds which variable, found with public means only and believed only where values agree.
+"""Which dataset of a model file holds which variable, found with public means and believed only where values agree.
 
-`.keras`: the weights are saved twice, as they are and with the new values; what differs is where they stand. Legacy `.h5`:
-by the position of layer and weight, the very order in which Keras reads such files, whichever version wrote them.
+`.keras`: the weights are saved twice, as they are and with the new values; what differs is where they stand. Legacy
+`.h5`: by the position of layer and weight, the order in which Keras reads such files, whichever version wrote them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Writing a model back with other moving statistics, and nothing else changed: the promise behind a repaired model.
 
-The upload is copied and only the datasets of the given variables are overwritten; the copy is then read again and compared
-with the upload, so that the manifest states what was found and not what was meant. Where the layout of a file is not
-understood, the whole model is saved by Keras instead and the manifest says so.
+The upload is copied and only the datasets of the given variables are overwritten; the copy is then read again and
+compared with the upload, so that the manifest states what was found and not what was meant. Where the layout of a
+file is not understood, the whole model is saved by Keras instead and the manifest says so.
 """
 
 from __future__ import annotations
@@ -50,9 +50,10 @@ def write_repaired(
         replacements: variables of the model, each with its new value of the same shape.
 
     Returns:
-        The manifest, ready for JSON: `format`; `rewritten` (False: a copy of the upload with some bytes changed, True: saved
-        anew by Keras, without optimizer and compile settings); `changed`, one entry a dataset with `path`, `shape` and
-        `max_absolute_change`; `identical_datasets`, how many others are equal; `identical_members` of a `.keras` archive.
+        The manifest, ready for JSON: `format`; `rewritten` (False: a copy of the upload with some bytes changed; True:
+        saved anew by Keras, without optimizer and compile settings); `changed`, one entry a dataset with `path`, `shape`
+        and `max_absolute_change`; `identical_datasets`, how many others are equal, None where it was rewritten;
+        `identical_members` of an archive.
     """
     kind = kind_of(upload)
     with tempfile.TemporaryDirectory() as folder:

@@ -6,6 +6,7 @@ import copy
 import os
 import shutil
 import zipfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import h5py
@@ -22,8 +23,8 @@ ZIP64_FLOOR = 1 << 31
 def patch_hdf5(path: Path, patch: Patch) -> None:
     """Overwrite the datasets of `patch` in the file at `path`.
 
-    Where a dataset lies in one piece its bytes are overwritten directly, so that HDF5 has no chance to touch anything else;
-    chunked or compressed ones go through HDF5.
+    Where a dataset lies in one piece its bytes are overwritten directly, so that HDF5 has no chance to touch anything
+    else; chunked or compressed ones go through HDF5.
     """
     with h5py.File(path, "r") as file:
         offsets = {name: file[name].id.get_offset() for name in patch}
@@ -46,9 +47,11 @@ def copy_archive(source: Path, destination: Path, member: str, content: Path) ->
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(destination, "w") as new:
         new.comment = old.comment
         for info in old.infolist():
-            with content.open("rb") if info.filename == member else old.open(info) as data:
-                with new.open(_fresh(info), "w", force_zip64=info.file_size >= ZIP64_FLOOR) as written:
-                    shutil.copyfileobj(data, written, CHUNK)
+            large = info.file_size >= ZIP64_FLOOR
+            with ExitStack() as opened:
+                data = opened.enter_context(content.open("rb") if info.filename == member else old.open(info))
+                written = opened.enter_context(new.open(_fresh(info), "w", force_zip64=large))
+                shutil.copyfileobj(data, written, CHUNK)
 
 
 def extract_member(source: Path, member: str, destination: Path) -> None:
