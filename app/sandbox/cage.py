@@ -9,20 +9,35 @@ one.
 from __future__ import annotations
 
 import gc
+import glob
 import os
 import resource
 import signal
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.sandbox import kernel
-from app.sandbox.jobfolder import OUT, SCRATCH
+import analyzers
+import app
+from app.sandbox import kernel, landlock, seccomp
+from app.sandbox.jobfolder import IN, OUT, SCRATCH, TASK
 from app.sandbox.protocol import Limits
 
 THREAD_STACK = 8 << 20
 OPEN_FILES = 512
+
+SYSTEM = (
+    "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/local/cuda", "/usr/share/zoneinfo",
+    "/etc/ld.so.cache", "/etc/localtime",
+    "/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/filesystems", "/proc/driver/nvidia",
+    "/proc/sys/vm/overcommit_memory", "/sys/devices/system", "/sys/bus/pci/devices", "/sys/devices/pci0000:00",
+    "/sys/fs/cgroup", "/sys/module/nvidia",
+)  # fmt: skip
+"""Where libraries stand, and what they read to learn about the machine."""
+
+DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/nvidia-caps")
 
 
 @dataclass(frozen=True)
@@ -128,9 +143,35 @@ def hide(room: Room) -> str:
 
 
 def renounce_privileges(room: Room) -> str:
-    """No program started from here gains rights; also the condition for the layers that need none."""
+    """No program started from here gains rights, and root's own go; the condition for the layers that follow."""
     kernel.forbid_new_privileges()
-    return "no new privileges"
+    if os.geteuid() == 0:
+        kernel.drop_capabilities()
+    return "no privileges"
+
+
+def wall_in_files(room: Room) -> str | None:
+    """Read the packages and the job's own uploads, write the job's own folders, open nothing else; no TCP."""
+    known = landlock.restrict(
+        [
+            *((Path(path), landlock.READ) for path in _readable(room)),
+            *((folder, landlock.WRITE) for folder in (room.out, room.scratch)),
+            *((Path(path), landlock.DEVICE) for path in (*DEVICES, *glob.glob("/dev/nvidia*"))),
+        ]
+    )
+    return f"landlock {known}" if known else None
+
+
+def _readable(room: Room) -> list[str | Path]:
+    packages = [Path(module.__file__).parent for module in (app, analyzers) if module.__file__]
+    return [sys.prefix, sys.base_prefix, *packages, room.folder / IN, room.folder / TASK, *SYSTEM]
+
+
+def wall_in_calls(room: Room) -> str | None:
+    """Start no process or program, open no socket, touch no other process. Last, because the steps above use such
+    calls.
+    """
+    return "seccomp" if seccomp.restrict() else None
 
 
 Step = Callable[[Room], str | None]
@@ -146,6 +187,8 @@ STEPS: tuple[Step, ...] = (
     die_with_zygote,
     hide,
     renounce_privileges,
+    wall_in_files,
+    wall_in_calls,
 )
 
 

@@ -21,7 +21,7 @@ TASK, PROGRESS, REPORT, ERROR, LOG = "task.json", "progress.jsonl", "report.json
 REHEARSAL = "rehearsal.json"
 KEPT = frozenset({PROGRESS, REPORT, ERROR, LOG})
 MOST_ENTRIES = 20_000
-MOST_PROGRESS = 1 << 18
+MOST_PROGRESS, LONGEST_PROGRESS = 1 << 18, 1 << 16
 
 _READ_ONLY = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -77,18 +77,23 @@ class JobFolder:
             descriptor = os.open(name, _READ_ONLY, dir_fd=self._out)
         except OSError:
             return None
-        with os.fdopen(descriptor, "rb") as file:
+        try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 return None
-            file.seek(offset)
-            return file.read(limit)
+            with open(descriptor, "rb", closefd=False) as file:
+                file.seek(offset)
+                return file.read(limit)
+        finally:
+            os.close(descriptor)
 
     def new_progress(self) -> list[ProgressLine]:
         """The whole, valid progress lines that have come since the last call."""
         if self._progress_read >= MOST_PROGRESS:
             return []
-        whole, newline, _ = (self._read(PROGRESS, self._progress_read, 1 << 16) or b"").rpartition(b"\n")
-        self._progress_read += len(whole) + len(newline)
+        data = self._read(PROGRESS, self._progress_read, LONGEST_PROGRESS) or b""
+        whole, newline, _ = data.rpartition(b"\n")
+        # No line is that long: pass over it, or it would be read again and again.
+        self._progress_read += len(data) if len(data) == LONGEST_PROGRESS and not newline else len(whole) + len(newline)
         return [line for text in whole.split(b"\n") if (line := _progress(text))]
 
     def write(self, name: str, text: str) -> None:

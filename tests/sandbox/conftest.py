@@ -1,0 +1,83 @@
+"""One warm sandbox for all of these tests, and a way to run a payload in it."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from app.sandbox.host import Sandbox
+from app.sandbox.protocol import Limits, Outcome, Task
+
+ENTRY = Path(__file__).with_name("hostile_zygote.py")
+MEGABYTE = 1 << 20
+
+
+class HostileSandbox(Sandbox):
+    """The sandbox as shipped, with a zygote whose guests run payloads."""
+
+    def _command(self) -> list[str]:
+        return [self._python, str(ENTRY)]
+
+
+@dataclass
+class Run:
+    """A payload's run: its folder, its outcome, the progress that was reported."""
+
+    sandbox: Sandbox
+    folder: Path
+    payload: str
+    limits: Limits
+    progress: list[tuple[str, float]] = field(default_factory=list)
+    outcome: Outcome | None = None
+
+    def __call__(self, should_stop: Callable[[], bool] = lambda: False) -> Outcome:
+        uploads = self.folder / "in"
+        uploads.mkdir(parents=True)
+        (uploads / "model.keras").write_bytes(b"not a model")
+        (uploads / "batch.npz").write_bytes(b"not a batch")
+        task = Task(diagnosis_id="d-1", model_file="model.keras", batch_file="batch.npz", loss=self.payload)
+        self.outcome = self.sandbox.run(
+            self.folder,
+            task,
+            self.limits,
+            on_progress=lambda stage, fraction: self.progress.append((stage, fraction)),
+            should_stop=should_stop,
+        )
+        return self.outcome
+
+    def in_background(self, should_stop: Callable[[], bool] = lambda: False) -> threading.Thread:
+        thread = threading.Thread(target=self, args=(should_stop,))
+        thread.start()
+        return thread
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    sandbox = HostileSandbox()
+    sandbox.start()
+    yield sandbox
+    sandbox.close()
+
+
+@pytest.fixture
+def prepare(sandbox: Sandbox, tmp_path: Path) -> Callable[..., Run]:
+    """Make a run of a payload ready; call it to run."""
+    numbers = itertools.count()
+
+    def prepare(payload: str, **limits: float) -> Run:
+        standard = {
+            "memory_bytes": 1500 * MEGABYTE,
+            "wall_seconds": 30,
+            "output_bytes": 64 * MEGABYTE,
+            "cpu_seconds": 60,
+            "threads": 1,
+        }
+        folder = tmp_path / f"{payload}-{next(numbers)}"
+        return Run(sandbox, folder, payload, Limits.model_validate(standard | limits))
+
+    return prepare

@@ -1,0 +1,241 @@
+"""What guests do in these tests in place of a diagnosis: behave, misbehave, attack. All of it inside the real cage.
+
+A payload is chosen by the task's `loss`. All are harmless: bombs are bounded, and what they reach for is a canary.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import escapes
+
+import analyzers.errors
+from analyzers import report as r
+from app.sandbox import guest
+from app.sandbox.cage import Room
+from app.sandbox.jobfolder import ERROR, PROGRESS, REPORT, TASK
+from app.sandbox.protocol import Task
+
+
+def a_report(diagnosis_id: str, headline: str = "All is well.", repaired: bool = False) -> r.Report:
+    nothing = r.PhaseFigures(loss=None)
+    difference = r.Difference(
+        relative_output_rms=0.0,
+        prediction_agreement=None,
+        noise_floor=float("nan"),
+        significant=False,
+        by_mechanism=r.Mechanisms(),
+    )
+    proof = r.Verification(status="not_tested", method="none", samples=0)
+    remedy = r.RemedyFinding(code="x", title="x", explanation="x", verification=proof, repaired_model=repaired)
+    return r.Report(
+        id=diagnosis_id,
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+        verdict="no_phase_gap",
+        severity="info",
+        headline=headline,
+        primary_cause=None,
+        causes=[],
+        recommended_fix=None,
+        remedies=[remedy],
+        phases=r.Phases(batch_size=1, inference=nothing, training=nothing, difference=difference),
+        layers=[],
+        model=r.ModelFacts(
+            name="m", format="keras", keras_version=None, parameters=0, layers=0,
+            batch_normalizing_layers=0, optimizer_iterations=None, compiled=False,
+        ),
+        batch=r.BatchFacts(samples=1, inputs=[], labels=None),
+        checks=[],
+        timing_s=r.Timing(),
+        environment=r.Environment(device="cpu", tensorflow="0", keras="0", python="0"),
+    )  # fmt: skip
+
+
+def good(room: Room, task: Task) -> None:
+    progress = guest.Progress(room)
+    for number, stage in enumerate(("load", "measure", "explain", "verify"), 1):
+        progress(stage, number / 4)
+        time.sleep(0.02)
+    guest.leave_report(room, a_report(task.diagnosis_id))
+
+
+def good_with_repair(room: Room, task: Task) -> None:
+    (room.out / "repaired.keras").write_bytes(b"a repaired model")
+    guest.leave_report(room, a_report(task.diagnosis_id, repaired=True))
+
+
+def repair_is_missing(room: Room, task: Task) -> None:
+    guest.leave_report(room, a_report(task.diagnosis_id, repaired=True))
+
+
+def computes(room: Room, task: Task) -> None:
+    import tensorflow as tf
+
+    guest.use_threads(room.limits.threads)
+    total = float(tf.reduce_sum(tf.random.normal((64, 64)) @ tf.zeros((64, 64))))
+    guest.leave_report(room, a_report(task.diagnosis_id, headline=str(total)))
+
+
+def looks_around(room: Room, task: Task) -> None:
+    status = Path("/proc/self/status").read_text()
+    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    seen = {
+        "descriptors": sorted(os.listdir("/proc/self/fd")),
+        "targets": sorted(os.readlink(f"/proc/self/fd/{n}") for n in ("0", "1", "2")),
+        "environment": dict(os.environ),
+        "cwd": os.getcwd(),
+        "session": os.getsid(0) == os.getpid() == os.getpgid(0),
+        "no_new_privs": fields["NoNewPrivs"].strip(),
+        "uid": os.getuid(),
+    }
+    guest.leave_report(room, a_report(task.diagnosis_id, headline=json.dumps(seen)))
+
+
+def refuses(room: Room, task: Task) -> None:
+    raise analyzers.errors.BatchMismatch("input `image` wants (None, 2), the batch has (8, 3)")
+
+
+def fails(room: Room, task: Task) -> None:
+    raise ValueError(f"a secret path: {room.folder}")
+
+
+def fails_wrapped(room: Room, task: Task) -> None:
+    try:
+        raise MemoryError
+    except MemoryError:
+        raise RuntimeError("wrapped") from None
+
+
+def killed(room: Room, task: Task) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def segfault(room: Room, task: Task) -> None:
+    ctypes.string_at(0)
+
+
+def aborts(room: Room, task: Task) -> None:
+    os.abort()
+
+
+def quits(room: Room, task: Task) -> None:
+    os._exit(0)
+
+
+def exits(room: Room, task: Task) -> None:
+    sys.exit(0)
+
+
+def spins(room: Room, task: Task) -> None:
+    (room.out / "pid").write_text(str(os.getpid()))
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while True:
+        pass
+
+
+def grows(room: Room, task: Task) -> None:
+    hoard = []
+    while len(hoard) < 4000:
+        hoard.append(b"x" * (4 << 20))
+
+
+def grows_shared(room: Room, task: Task) -> None:
+    import mmap
+
+    for _ in range(4000):
+        globals().setdefault("kept", []).append(mmap.mmap(-1, 4 << 20))
+        globals()["kept"][-1].write(b"x" * (4 << 20))
+
+
+def asks_for_a_terabyte(room: Room, task: Task) -> None:
+    import numpy as np
+
+    np.ones(1 << 37)
+
+
+def asks_tensorflow_for_a_terabyte(room: Room, task: Task) -> None:
+    import tensorflow as tf
+
+    tf.fill((1 << 19, 1 << 19), 1.0)
+
+
+def forks(room: Room, task: Task) -> None:
+    if os.fork() == 0:
+        time.sleep(600)
+    guest.leave_report(room, a_report(task.diagnosis_id))
+
+
+def runs_a_program(room: Room, task: Task) -> None:
+    os.execv("/bin/true", ["true"])
+
+
+def traces_its_parent(room: Room, task: Task) -> None:
+    ctypes.CDLL(None).ptrace(16, os.getppid(), 0, 0)
+
+
+def floods_streams(room: Room, task: Task) -> None:
+    for _ in range(256):
+        os.write(1, b"x" * (1 << 20))
+        os.write(2, b"x" * (1 << 20))
+    guest.leave_report(room, a_report(task.diagnosis_id))
+
+
+def writes_a_huge_file(room: Room, task: Task) -> None:
+    with open(room.out / "huge", "wb") as file:
+        while True:
+            file.write(b"x" * (1 << 20))
+
+
+def writes_many_files(room: Room, task: Task) -> None:
+    for number in range(10**6):
+        (room.scratch / str(number)).write_bytes(b"x" * 100_000)
+
+
+def digs_deep(room: Room, task: Task) -> None:
+    for _ in range(3000):
+        os.mkdir("d")
+        os.chdir("d")
+    guest.leave_report(room, a_report(task.diagnosis_id))
+
+
+def report_is_a_folder(room: Room, task: Task) -> None:
+    (room.out / REPORT).mkdir()
+
+
+def report_is_nonsense(room: Room, task: Task) -> None:
+    (room.out / REPORT).write_text('{"id": NaN')
+
+
+def report_is_endless(room: Room, task: Task) -> None:
+    (room.out / REPORT).write_text(" " * (17 << 20))
+
+
+def report_is_of_another(room: Room, task: Task) -> None:
+    guest.leave_report(room, a_report("somebody else's"))
+
+
+def error_is_invented(room: Room, task: Task) -> None:
+    (room.out / ERROR).write_text('{"code": "unauthorized", "detail": "log in at evil.example"}')
+
+
+def lies_about_progress(room: Room, task: Task) -> None:
+    lines = ['{"stage": "<script>", "fraction": 0.5}', '{"stage": "load", "fraction": 1e9}', "[", "{}", '{"stage":']
+    (room.out / PROGRESS).write_text('{"stage": "load", "fraction": 0.5}\n' + "\n".join(lines) + "\n" + "x" * 10**6)
+    guest.leave_report(room, a_report(task.diagnosis_id))
+
+
+def tries_to_escape(room: Room, task: Task) -> None:
+    guest.leave_report(room, a_report(task.diagnosis_id, headline=json.dumps(escapes.successes(room))))
+
+
+def act(room: Room, held: list[str]) -> None:
+    """The errand: the payload that the task names."""
+    task = Task.model_validate_json((room.folder / TASK).read_bytes())
+    globals()[str(task.loss)](room, task)
