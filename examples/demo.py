@@ -16,11 +16,12 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-from client import Server
-from founding_case import FOUNDING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+from examples.client import Server
+from examples.founding_case import FOUNDING
 
 console = Console()
 
@@ -32,7 +33,7 @@ def ensure_case() -> tuple[Path, Path]:
         console.print("[bold]1.[/] Training a ResNet-50 on three images for five steps (once, under a minute) ...")
         subprocess.run([sys.executable, str(Path(__file__).with_name("founding_case.py"))], check=True)
     else:
-        console.print(f"[bold]1.[/] The founding case is there: {FOUNDING.folder.relative_to(Path.cwd())}")
+        console.print(f"[bold]1.[/] The founding case is there: {os.path.relpath(FOUNDING.folder)}")
     return model, batch
 
 

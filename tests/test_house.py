@@ -58,6 +58,7 @@ def test_no_function_is_too_long() -> None:
     lengths = {
         f"{short(path)}:{node.lineno} {node.name}": (node.end_lineno or 0) - node.lineno + 1 - _docstring_lines(node)
         for path in sources(*CODE)
+        if "migrations" not in path.parts  # a schema is one list of columns
         for node in functions(ast.parse(path.read_text()))
     }
     assert {name: length for name, length in lengths.items() if length >= LONGEST_FUNCTION} == {}
