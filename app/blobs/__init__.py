@@ -1,0 +1,1 @@
+"""The files of diagnoses: uploads, reports, repaired models."""

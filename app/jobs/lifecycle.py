@@ -1,0 +1,185 @@
+"""Every change of a job that runs. Each is one guarded `UPDATE … WHERE`: who comes second changes nothing.
+
+The guard is (diagnosis, attempt, status). A run that was declared lost, let go or deleted has an attempt or a
+status that no row has any more, so its result is refused, whatever its worker still believes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.jobs import tallies
+from app.jobs.database import Database, db_now
+from app.jobs.engine import Engine
+from app.jobs.events import record_event
+from app.jobs.models import Diagnosis, Settlement
+from app.jobs.states import Claim, Ending
+
+GIVEN_UP = (
+    "The process that ran this diagnosis died {crashes} times, so it was given up. Most likely model and batch need "
+    "more memory than the server has, or crash TensorFlow; try a smaller batch."
+)
+
+
+class Lifecycle:
+    """Claims, progress, endings and returns to the queue."""
+
+    def __init__(self, database: Database, engine: Engine, attempts_limit: int) -> None:
+        self._database = database
+        self._engine = engine
+        self._attempts_limit = attempts_limit
+
+    def claim(self, diagnosis_id: str, attempt: int, worker_id: str) -> Claim | None:
+        """Take a run that waits. None: it was taken, cancelled or overtaken by a later attempt."""
+        changed = _guarded(diagnosis_id, attempt, "queued").values(
+            status="running",
+            worker_id=worker_id,
+            started_at=sa.func.coalesce(Diagnosis.started_at, db_now()),
+            stage="starting",
+            fraction=0.0,
+        )
+        with self._database.transaction() as session:
+            if not _hit(session, changed):
+                return None
+            record_event(session, diagnosis_id, "running", _state("running", "starting", 0.0))
+            row = session.execute(
+                sa.select(Diagnosis, db_now())
+                .where(Diagnosis.id == diagnosis_id)
+                .execution_options(populate_existing=True)
+            ).one()
+            return _claim(row[0], row[1])
+
+    def progress(self, claim: Claim, stage: str, fraction: float) -> None:
+        """Note how far a run has come."""
+        changed = _guarded(claim.id, claim.attempt, "running").values(stage=stage, fraction=fraction)
+        with self._database.transaction() as session:
+            if _hit(session, changed):
+                record_event(session, claim.id, "progress", _state("running", stage, fraction))
+
+    def holds(self, claim: Claim) -> bool:
+        """Whether the run is still wanted: not cancelled, deleted or given to another worker."""
+        return self.is_running(claim.id, claim.attempt)
+
+    def is_running(self, diagnosis_id: str, attempt: int) -> bool:
+        """Whether this very run goes on, as far as the database knows."""
+        query = sa.select(Diagnosis.id).where(
+            Diagnosis.id == diagnosis_id, Diagnosis.attempt == attempt, Diagnosis.status == "running"
+        )
+        with self._database.transaction() as session:
+            return session.scalar(query) is not None
+
+    def settle(self, claim: Claim, ending: Ending) -> bool:
+        """Record how a run ended, once. False: the run was not wanted any more, and nothing was recorded."""
+        changed = _guarded(claim.id, claim.attempt, "running").values(**_ending_values(ending))
+        with self._database.transaction() as session:
+            if not _hit(session, changed):
+                return False
+            _record_ending(session, claim.id, claim.attempt, ending, claim.worker_id)
+            return True
+
+    def let_go(self, claim: Claim) -> bool:
+        """Put a run back that its worker gives up on purpose; it does not count as a crash."""
+        return self._requeue(claim.id, claim.attempt, "running", crashes=0)
+
+    def lost(self, diagnosis_id: str, attempt: int, detail: str | None = None) -> bool:
+        """A running job whose process died: back into the queue, or given up after too many deaths."""
+        with self._database.transaction() as session:
+            crashes = session.scalar(
+                sa.select(Diagnosis.crashes).where(Diagnosis.id == diagnosis_id, Diagnosis.attempt == attempt)
+            )
+        if crashes is None:
+            return False
+        if crashes + 1 >= self._attempts_limit:
+            return self._give_up(diagnosis_id, attempt, crashes + 1, detail)
+        return self._requeue(diagnosis_id, attempt, "running", crashes=1)
+
+    def stranded(self, diagnosis_id: str, attempt: int) -> bool:
+        """A waiting job whose run the queue will not hand out: enqueue it anew."""
+        return self._requeue(diagnosis_id, attempt, "queued", crashes=0)
+
+    def _requeue(self, diagnosis_id: str, attempt: int, status: str, crashes: int) -> bool:
+        changed = _guarded(diagnosis_id, attempt, status).values(
+            status="queued",
+            attempt=Diagnosis.attempt + 1,
+            crashes=Diagnosis.crashes + crashes,
+            worker_id=None,
+            stage="queued",
+            fraction=0.0,
+        )
+        with self._database.transaction() as session:
+            if not _hit(session, changed):
+                return False
+            record_event(session, diagnosis_id, "queued", _state("queued", "queued", 0.0))
+            self._engine.enqueue(session, (diagnosis_id, attempt + 1))
+            return True
+
+    def _give_up(self, diagnosis_id: str, attempt: int, crashes: int, detail: str | None) -> bool:
+        reason = f"{detail} It was tried {crashes} times." if detail else GIVEN_UP.format(crashes=crashes)
+        ending = Ending("failed", error_code="worker_crashed", error_detail=reason)
+        changed = _guarded(diagnosis_id, attempt, "running").values(crashes=crashes, **_ending_values(ending))
+        with self._database.transaction() as session:
+            if not _hit(session, changed):
+                return False
+            _record_ending(session, diagnosis_id, attempt, ending, "reconciler")
+            return True
+
+
+def _guarded(diagnosis_id: str, attempt: int, status: str) -> sa.Update:
+    return sa.update(Diagnosis).where(
+        Diagnosis.id == diagnosis_id, Diagnosis.attempt == attempt, Diagnosis.status == status
+    )
+
+
+def _hit(session: Session, statement: sa.Update) -> bool:
+    result = session.execute(statement.execution_options(synchronize_session=False))
+    return bool(getattr(result, "rowcount", 0))
+
+
+def _state(status: str, stage: str, fraction: float) -> dict[str, Any]:
+    return {"status": status, "stage": stage, "fraction": fraction}
+
+
+def _ending_values(ending: Ending) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "status": ending.status,
+        "finished_at": db_now(),
+        "stage": "done",
+        "fraction": 1.0,
+        "verdict": ending.verdict,
+        "primary_cause": ending.primary_cause,
+        "severity": ending.severity,
+        "headline": ending.headline,
+        "error_code": ending.error_code,
+        "error_detail": ending.error_detail,
+        "has_repaired_model": ending.has_repaired_model,
+    }
+    return values | ({"model_name": ending.model_name} if ending.model_name else {})
+
+
+def _record_ending(session: Session, diagnosis_id: str, attempt: int, ending: Ending, by: str) -> None:
+    state = _state(ending.status, "done", 1.0) | {"verdict": ending.verdict, "error_code": ending.error_code}
+    record_event(session, diagnosis_id, ending.status, state)
+    session.execute(
+        sa.insert(Settlement).values(
+            diagnosis_id=diagnosis_id, attempt=attempt, status=ending.status, settled_by=by, at=db_now()
+        )
+    )
+    tallies.add(session, tallies.increments_of(ending))
+
+
+def _claim(row: Diagnosis, now_s: float) -> Claim:
+    return Claim(
+        id=row.id,
+        attempt=row.attempt,
+        worker_id=row.worker_id or "",
+        created_at=row.created_at,
+        claimed_at=now_s,
+        model_file=row.model_file,
+        batch_file=row.batch_file,
+        model_sha256=row.model_sha256,
+        batch_sha256=row.batch_sha256,
+        options=row.options,
+    )

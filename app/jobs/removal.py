@@ -1,0 +1,99 @@
+"""Taking diagnoses away: on request, and when they have expired.
+
+What runs or waits becomes a bare `cancelled` row, so that who still polls it learns why; its contents go at once,
+the row itself with the retention time or a second request. What has ended goes entirely.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.jobs import tallies
+from app.jobs.database import Database, db_now
+from app.jobs.engine import Engine
+from app.jobs.events import record_event
+from app.jobs.models import Diagnosis, Event, IdempotencyKey, Settlement
+from app.jobs.states import ENDED, OPEN
+from app.jobs.store import JobStore
+
+
+class Files(Protocol):
+    """What is needed of the blob store here."""
+
+    def remove(self, diagnosis_id: str) -> None: ...
+    def old_diagnoses(self) -> list[str]: ...
+    def remove_dead_incoming(self) -> int: ...
+
+
+class Remover:
+    """Removes rows, the queue's rows and files, in an order that a crash in between cannot turn into a ghost."""
+
+    def __init__(self, database: Database, engine: Engine, store: JobStore, files: Files) -> None:
+        self._database = database
+        self._engine = engine
+        self._store = store
+        self._files = files
+
+    def remove(self, diagnosis_id: str) -> None:
+        """Cancel the diagnosis if it has not ended, and remove everything it has.
+
+        Raises:
+            NotFound: there is no such diagnosis.
+        """
+        attempts = self._store.get(diagnosis_id).attempt
+        self._engine.forget(diagnosis_id, attempts)
+        with self._database.transaction() as session:
+            if not _cancel(session, diagnosis_id):
+                session.execute(sa.delete(Diagnosis).where(Diagnosis.id == diagnosis_id))
+        self._engine.forget(diagnosis_id, attempts + 1)  # the reconciler may have enqueued it in between
+        self._files.remove(diagnosis_id)
+
+    def expire(self, retention_seconds: float) -> int:
+        """Remove what ended longer ago than is kept; returns how many."""
+        query = sa.select(Diagnosis.id).where(
+            Diagnosis.status.in_(ENDED), Diagnosis.finished_at < db_now() - retention_seconds
+        )
+        with self._database.transaction() as session:
+            expired = list(session.scalars(query.limit(500)))
+        for diagnosis_id in expired:
+            self.remove(diagnosis_id)
+        return len(expired)
+
+    def sweep_files(self) -> int:
+        """Remove files that belong to no diagnosis: what a crash left between file and row."""
+        candidates = self._files.old_diagnoses()
+        orphans = set(candidates) - self._store.known_among(candidates)
+        for diagnosis_id in orphans:
+            self._files.remove(diagnosis_id)
+        return len(orphans) + self._files.remove_dead_incoming()
+
+
+def _cancel(session: Session, diagnosis_id: str) -> bool:
+    """Turn an open job into a bare `cancelled` row."""
+    changed = (
+        sa.update(Diagnosis)
+        .where(Diagnosis.id == diagnosis_id, Diagnosis.status.in_(OPEN))
+        .values(status="cancelled", finished_at=db_now(), stage="done", options={}, model_stem="", model_name="")
+        .execution_options(synchronize_session=False)
+    )
+    result = session.execute(changed)
+    if not getattr(result, "rowcount", 0):
+        return False
+    session.execute(sa.delete(IdempotencyKey).where(IdempotencyKey.diagnosis_id == diagnosis_id))
+    record_event(session, diagnosis_id, "cancelled", {"status": "cancelled", "stage": "done", "fraction": 1.0})
+    _drop_earlier_events(session, diagnosis_id)
+    attempt = sa.select(Diagnosis.attempt).where(Diagnosis.id == diagnosis_id).scalar_subquery()
+    session.execute(
+        sa.insert(Settlement).values(
+            diagnosis_id=diagnosis_id, attempt=attempt, status="cancelled", settled_by="client", at=db_now()
+        )
+    )
+    tallies.add(session, [(tallies.JOBS, tallies.job_labels("cancelled", None, None, None), 1.0)])
+    return True
+
+
+def _drop_earlier_events(session: Session, diagnosis_id: str) -> None:
+    session.execute(sa.delete(Event).where(Event.diagnosis_id == diagnosis_id, Event.kind != "cancelled"))

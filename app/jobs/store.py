@@ -1,0 +1,180 @@
+"""Accepting, finding and listing diagnoses. `lifecycle.py` changes them, `removal.py` takes them away."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from app.errors import InvalidRequest, NotFound
+from app.jobs.database import Database, db_now
+from app.jobs.engine import Engine
+from app.jobs.events import record_event
+from app.jobs.models import Diagnosis, IdempotencyKey
+from app.jobs.states import ENDED, Submission
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What a list is narrowed down to. `since_s` is in seconds since 1970."""
+
+    status: str | None = None
+    verdict: str | None = None
+    cause: str | None = None
+    model_name: str | None = None
+    since_s: float | None = None
+
+
+class JobStore:
+    """The diagnoses in the database."""
+
+    def __init__(self, database: Database, engine: Engine) -> None:
+        self._database = database
+        self._engine = engine
+
+    def submit(self, submission: Submission, key_hash: str | None) -> tuple[Diagnosis, bool]:
+        """Accept a job: its row and its place in the queue in one transaction. Returns it and whether it is new.
+
+        Raises:
+            InvalidRequest: the idempotency key stood for other content before.
+        """
+        for _ in range(3):
+            try:
+                return self._insert(submission, key_hash), True
+            except IntegrityError:
+                earlier = self._earlier(submission, key_hash)
+                if earlier is not None:
+                    return earlier, False
+        raise InvalidRequest("This Idempotency-Key is being removed; use a new one.")
+
+    def _insert(self, submission: Submission, key_hash: str | None) -> Diagnosis:
+        with self._database.transaction() as session:
+            diagnosis = _row(submission)
+            session.add(diagnosis)
+            session.flush()
+            if key_hash is not None:
+                key = IdempotencyKey(
+                    key_hash=key_hash, content_hash=submission.content_hash, diagnosis_id=submission.id
+                )
+                session.add(key)
+                session.flush()
+            record_event(session, submission.id, "queued", {"status": "queued", "stage": "queued", "fraction": 0.0})
+            self._engine.enqueue(session, (submission.id, 1))
+            session.refresh(diagnosis)
+            return diagnosis
+
+    def _earlier(self, submission: Submission, key_hash: str | None) -> Diagnosis | None:
+        with self._database.transaction() as session:
+            key = session.get(IdempotencyKey, key_hash) if key_hash is not None else None
+            if key is None:
+                return None
+            if key.content_hash != submission.content_hash:
+                raise InvalidRequest("This Idempotency-Key was used before with other content. Use a new key for it.")
+            return session.get(Diagnosis, key.diagnosis_id)
+
+    def get(self, diagnosis_id: str) -> Diagnosis:
+        """The diagnosis, or NotFound."""
+        with self._database.transaction() as session:
+            diagnosis = session.get(Diagnosis, diagnosis_id)
+        if diagnosis is None:
+            raise NotFound(f"There is no diagnosis {diagnosis_id[:64]!r}; it may have been removed.")
+        return diagnosis
+
+    def ended_among(self, diagnosis_ids: Iterable[str]) -> set[str]:
+        """Those that have ended, or are not there any more."""
+        wanted = set(diagnosis_ids)
+        query = sa.select(Diagnosis.id).where(Diagnosis.id.in_(wanted), Diagnosis.status.not_in(ENDED))
+        with self._database.transaction() as session:
+            return wanted - set(session.scalars(query))
+
+    def known_among(self, diagnosis_ids: Iterable[str]) -> set[str]:
+        """Those that are there and still own files."""
+        wanted = list(diagnosis_ids)
+        found: set[str] = set()
+        with self._database.transaction() as session:
+            for start in range(0, len(wanted), 500):
+                part = wanted[start : start + 500]
+                query = sa.select(Diagnosis.id).where(Diagnosis.id.in_(part), Diagnosis.status != "cancelled")
+                found.update(session.scalars(query))
+        return found
+
+    def page(self, filters: Filters, limit: int, cursor: str | None) -> tuple[list[Diagnosis], str | None]:
+        """The newest first, and the cursor of the next page where there is one."""
+        query: sa.Select[Any] = _filtered(sa.select(Diagnosis), filters)
+        if cursor is not None:
+            query = query.where(sa.tuple_(Diagnosis.created_at, Diagnosis.id) < sa.tuple_(*_decode(cursor)))
+        query = query.order_by(Diagnosis.created_at.desc(), Diagnosis.id.desc()).limit(limit + 1)
+        with self._database.transaction() as session:
+            rows: list[Diagnosis] = list(session.scalars(query))
+        more = len(rows) > limit
+        return rows[:limit], _encode(rows[limit - 1]) if more else None
+
+    def queue_depth(self) -> int:
+        """How many jobs wait."""
+        with self._database.transaction() as session:
+            return count_by_status(session).get("queued", 0)
+
+    def queue_figures(self) -> tuple[dict[str, int], float]:
+        """Open jobs by status, and how long the oldest waiting one has waited, in seconds."""
+        oldest = sa.select(db_now() - sa.func.min(Diagnosis.created_at)).where(Diagnosis.status == "queued")
+        with self._database.transaction() as session:
+            return count_by_status(session), max(0.0, session.scalar(oldest) or 0.0)
+
+
+def count_by_status(session: Session) -> dict[str, int]:
+    query = (
+        sa.select(Diagnosis.status, sa.func.count()).where(Diagnosis.status.not_in(ENDED)).group_by(Diagnosis.status)
+    )
+    return {row[0]: row[1] for row in session.execute(query)}
+
+
+def _row(submission: Submission) -> Diagnosis:
+    return Diagnosis(
+        id=submission.id,
+        status="queued",
+        created_at=db_now(),
+        options=submission.options,
+        content_hash=submission.content_hash,
+        model_stem=submission.model_stem,
+        model_name=submission.model_stem,
+        model_file=submission.model_file,
+        batch_file=submission.batch_file,
+        model_sha256=submission.model_sha256,
+        batch_sha256=submission.batch_sha256,
+        model_bytes=submission.model_bytes,
+        batch_bytes=submission.batch_bytes,
+    )
+
+
+def _filtered(query: sa.Select[Any], filters: Filters) -> sa.Select[Any]:
+    if filters.status is not None:
+        query = query.where(Diagnosis.status == filters.status)
+    if filters.verdict is not None:
+        query = query.where(Diagnosis.verdict == filters.verdict)
+    if filters.cause is not None:
+        query = query.where(Diagnosis.primary_cause == filters.cause)
+    if filters.model_name is not None:
+        name = filters.model_name
+        query = query.where(sa.or_(Diagnosis.model_name == name, Diagnosis.model_stem == name))
+    if filters.since_s is not None:
+        query = query.where(Diagnosis.created_at >= filters.since_s)
+    return query
+
+
+def _encode(last: Diagnosis) -> str:
+    return base64.urlsafe_b64encode(f"{last.created_at!r}|{last.id}".encode()).decode().rstrip("=")
+
+
+def _decode(cursor: str) -> tuple[float, str]:
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        created_at, _, diagnosis_id = text.partition("|")
+        return float(created_at), diagnosis_id
+    except (binascii.Error, ValueError) as error:
+        raise InvalidRequest("`cursor` is not one that this list has given out; start without it.") from error

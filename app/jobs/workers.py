@@ -1,0 +1,71 @@
+"""Which workers live. A worker holds a file lock (which its death releases, however it dies) and renews a heartbeat
+row.
+
+On the host that shares the data folder the lock tells at once; for a worker on another host the heartbeat does, by the
+database's clock. A worker whose row was taken away must stop: its jobs have been given to others.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from app.jobs.database import Database, db_now
+from app.jobs.models import Worker
+from app.locks import ProcessLock, owner_is_dead
+
+
+class WorkerRegistry:
+    """The heartbeat rows and lock files of all workers."""
+
+    def __init__(self, database: Database, locks_dir: Path, lease_seconds: float) -> None:
+        self._database = database
+        self._locks_dir = locks_dir
+        self._lease_seconds = lease_seconds
+
+    def join(self, slots: int, isolation: str | None) -> tuple[str, ProcessLock]:
+        """Make this process known as a worker."""
+        worker_id = f"{socket.gethostname()[:40]}-{uuid.uuid4().hex[:12]}"
+        lock = ProcessLock(self._lock_path(worker_id))
+        row = Worker(id=worker_id, host=socket.gethostname()[:255], pid=os.getpid(), slots=slots, isolation=isolation)
+        row.started_at = row.heartbeat_at = db_now()
+        with self._database.transaction() as session:
+            session.add(row)
+        return worker_id, lock
+
+    def beat(self, worker_id: str) -> bool:
+        """Say that the worker lives. False: it was declared dead and must stop."""
+        changed = sa.update(Worker).where(Worker.id == worker_id).values(heartbeat_at=db_now())
+        with self._database.transaction() as session:
+            return bool(getattr(session.execute(changed), "rowcount", 0))
+
+    def leave(self, worker_id: str) -> None:
+        """Take a worker off the list."""
+        with self._database.transaction() as session:
+            session.execute(sa.delete(Worker).where(Worker.id == worker_id))
+
+    def live(self) -> list[Worker]:
+        """The workers that live, as far as rows, clock and locks tell."""
+        return [worker for worker, silence_s in self._rows() if not self._is_dead(worker, silence_s)]
+
+    def bury(self) -> list[str]:
+        """Remove the rows and lock files of dead workers, and return their ids."""
+        dead = [worker.id for worker, silence_s in self._rows() if self._is_dead(worker, silence_s)]
+        for worker_id in dead:
+            self.leave(worker_id)
+            self._lock_path(worker_id).unlink(missing_ok=True)
+        return dead
+
+    def _rows(self) -> list[tuple[Worker, float]]:
+        with self._database.transaction() as session:
+            return [(row[0], row[1]) for row in session.execute(sa.select(Worker, db_now() - Worker.heartbeat_at))]
+
+    def _is_dead(self, worker: Worker, silence_s: float) -> bool:
+        return silence_s > self._lease_seconds or owner_is_dead(self._lock_path(worker.id)) is True
+
+    def _lock_path(self, worker_id: str) -> Path:
+        return self._locks_dir / f"{worker_id}.lock"

@@ -1,0 +1,93 @@
+"""What web and worker processes are made of: the stores and the things that change them, put together once.
+
+Routes and workers get this object and nothing else; they never build a store of their own.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import structlog
+
+from app.blobs.local import BlobStore
+from app.jobs.database import Database, migrate
+from app.jobs.engine import Engine, prepare_engine
+from app.jobs.events import EventLog
+from app.jobs.lifecycle import Lifecycle
+from app.jobs.reconcile import Reconciler
+from app.jobs.removal import Remover
+from app.jobs.store import JobStore
+from app.jobs.workers import WorkerRegistry
+from app.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+
+class Services:
+    """The stores of one process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.database = Database(settings)
+        self.engine = Engine(self.database)
+        self.blobs = BlobStore(settings.data_dir / "blobs")
+        self.store = JobStore(self.database, self.engine)
+        self.events = EventLog(self.database)
+        self.lifecycle = Lifecycle(self.database, self.engine, settings.attempts_limit)
+        self.workers = WorkerRegistry(self.database, worker_locks_dir(settings), settings.lease_seconds)
+        self.reconciler = Reconciler(self.database, self.engine, self.lifecycle, self.workers)
+        self.remover = Remover(self.database, self.engine, self.store, self.blobs)
+
+    def close(self) -> None:
+        self.blobs.close()
+        self.engine.close()
+        self.database.close()
+
+
+def worker_locks_dir(settings: Settings) -> Path:
+    return settings.data_dir / "workers"
+
+
+def prepare(settings: Settings) -> None:
+    """Bring the schema up to date: ours first, then the queue's."""
+    migrate(settings)
+    prepare_engine(settings)
+
+
+class Upkeep:
+    """The loop that gives back lost jobs and removes what has expired. A thread beside each process' main work."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join(timeout=5.0)
+
+    def _run(self) -> None:
+        settings = self._services.settings
+        until_sweep_s = 0.0
+        while not self._stop.wait(settings.reconcile_seconds):
+            self._try("reconcile", self._services.reconciler.run_once)
+            until_sweep_s -= settings.reconcile_seconds
+            if until_sweep_s <= 0:
+                until_sweep_s = settings.sweep_seconds
+                self._try("expire", lambda: self._services.remover.expire(settings.retention_seconds))
+                self._try("sweep_files", self._services.remover.sweep_files)
+
+    def _try(self, name: str, action: object) -> None:
+        assert callable(action)
+        try:
+            count = action()
+        except Exception:
+            log.exception("upkeep_failed", task=name)  # a full disk or a lost database: the next round tries again
+        else:
+            if count:
+                log.info("upkeep", task=name, count=count)

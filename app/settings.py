@@ -1,0 +1,147 @@
+"""Every setting of the service, in one frozen class. Environment variables with the prefix `PHASEGAP_` set them.
+
+Units stand in the names. Each default is safe for a stranger's upload on a small machine, and its description says why.
+`phasegap settings` prints this list.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MIB = 1024 * 1024
+GIB = 1024 * MIB
+ENV_PREFIX = "PHASEGAP_"
+
+
+class Settings(BaseSettings):
+    """What an operator may choose."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore", validate_default=True)
+
+    # Where things are kept
+    data_dir: Path = Field(Path("phasegap-data"), description="Folder of uploads, results and the embedded database.")
+    database_url: str | None = Field(
+        None,
+        description="SQLAlchemy URL, PostgreSQL for many workers; empty: SQLite in the data folder (local disk only).",
+    )
+
+    # Answering
+    wait_seconds: float = Field(
+        60.0, ge=0, description="How long POST /diagnose waits for a report unless told otherwise."
+    )
+    wait_limit_seconds: float = Field(
+        600.0, ge=0, description="Longest wait that a client may ask for; proxies drop idle connections beyond that."
+    )
+    retry_after_seconds: int = Field(
+        2, ge=1, description="What Retry-After says with 202: a small job takes about this."
+    )
+    queue_full_retry_after_seconds: int = Field(10, ge=1, description="What Retry-After says with 503 queue_full.")
+    poll_seconds: float = Field(
+        0.1, gt=0, description="How often waiting requests look at the database; one query for all of them."
+    )
+    event_keepalive_seconds: float = Field(15.0, gt=0, description="Silence after which an event stream says it lives.")
+
+    # Uploads
+    model_limit_bytes: int = Field(
+        2 * GIB, gt=0, description="Largest model file; ResNet-152 with Adam is about 0.7 GiB."
+    )
+    batch_limit_bytes: int = Field(
+        1 * GIB, gt=0, description="Largest batch file; 1,000 images of 224x224x3 float32: 0.6 GiB."
+    )
+    field_limit_bytes: int = Field(
+        64 * 1024, gt=0, description="Largest form field that is not a file, and part header."
+    )
+    upload_seconds: float = Field(
+        900.0, gt=0, description="Longest time an upload may take: a slow drip holds no slot forever."
+    )
+    drain_limit_bytes: int = Field(
+        512 * MIB,
+        ge=0,
+        description="How much of a refused body is read and thrown away so that plain clients get to read the refusal.",
+    )
+    drain_seconds: float = Field(5.0, ge=0, description="How long a refused body is read and thrown away.")
+    disk_reserve_bytes: int = Field(
+        256 * MIB, ge=0, description="Free space that an upload must leave; below it: 507, before the body is read."
+    )
+
+    # The queue
+    queue_limit_jobs: int = Field(
+        100,
+        ge=1,
+        description="Jobs that may wait; beyond: 503. At a few seconds a job this is a few minutes of waiting.",
+    )
+    submissions_per_minute_limit: int = Field(
+        1200, ge=0, description="Submissions per client and minute and web process, beyond: 429. 0: no limit."
+    )
+    retention_seconds: float = Field(
+        7 * 24 * 3600.0,
+        gt=0,
+        description="Age after which uploads and results are removed: a week to come back for them.",
+    )
+
+    # Running
+    slots: int = Field(1, ge=1, description="Jobs that one worker runs at a time; TensorFlow uses all cores for one.")
+    job_deadline_seconds: float = Field(600.0, gt=0, description="Wall time that one run may take.")
+    guest_cpu_limit_seconds: float = Field(3600.0, gt=0, description="Processor time of one run, over all its threads.")
+    guest_memory_limit_bytes: int = Field(
+        4 * GIB, gt=0, description="Memory of one run; a ResNet-50 diagnosis takes about 1.5 GiB."
+    )
+    guest_output_limit_bytes: int = Field(
+        3 * GIB,
+        gt=0,
+        description="What one run may write: report and repaired model, no larger than the largest upload.",
+    )
+    guest_threads: int = Field(0, ge=0, description="Threads of one run; 0: as many as there are cores.")
+    attempts_limit: int = Field(
+        3, ge=1, description="Runs that may die with their worker before a job is given up: a poison job must not loop."
+    )
+    heartbeat_seconds: float = Field(2.0, gt=0, description="How often a worker says that it lives.")
+    lease_seconds: float = Field(
+        20.0,
+        gt=0,
+        description="Silence after which a worker on another host is taken for dead; here its lock tells at once.",
+    )
+    reconcile_seconds: float = Field(1.0, gt=0, description="How often jobs of dead workers are looked for.")
+    sweep_seconds: float = Field(60.0, gt=0, description="How often expired diagnoses and forgotten files are removed.")
+    cancel_poll_seconds: float = Field(0.5, gt=0, description="How often a worker looks whether its job was cancelled.")
+    queue_poll_seconds: float = Field(0.1, gt=0, description="How often a worker with a free slot looks for a job.")
+    shutdown_seconds: float = Field(
+        10.0, gt=0, description="How long processes may take to let go of their work on SIGTERM."
+    )
+
+    # Access
+    api_key_hashes: tuple[str, ...] = Field(
+        (),
+        description="SHA-256 (hex) of accepted API keys, JSON list; empty: none is asked for. See `phasegap hash-key`.",
+    )
+
+    # Logs
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is logged, to stderr.")
+    log_format: Literal["json", "console"] = Field("json", description="One JSON object a line, or for people.")
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @field_validator("api_key_hashes")
+    @classmethod
+    def _hex_digests(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for digest in value:
+            if len(digest) != 64 or set(digest.lower()) - set("0123456789abcdef"):
+                raise ValueError("each API key hash is a SHA-256 digest of 64 hexadecimal digits")
+        return tuple(digest.lower() for digest in value)
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        """The database to use: the configured one, or SQLite in the data folder."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'phasegap.sqlite'}"
+
+    @property
+    def request_limit_bytes(self) -> int:
+        """The largest body that can be a valid submission: both files, their fields and the framing."""
+        return self.model_limit_bytes + self.batch_limit_bytes + 8 * self.field_limit_bytes

@@ -1,0 +1,1 @@
+"""The worker: takes a job, runs it in the sandbox, settles it."""

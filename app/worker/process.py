@@ -1,0 +1,120 @@
+"""The worker process: warms the sandbox, joins, takes jobs, and on SIGTERM lets go of them so that others run them.
+
+It must stop at once when its row is gone from the list of workers: then its jobs have been given away.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from app.jobs.engine import WorkerLoop
+from app.services import Services, Upkeep, prepare
+from app.settings import Settings
+from app.worker.runner import JobRunner, RunsTasks
+
+EXIT_DECLARED_DEAD = 3
+EXIT_NO_SANDBOX = 4
+
+log = structlog.get_logger(__name__)
+
+
+class RunsGuests(RunsTasks, Protocol):
+    """A sandbox that can be started and closed."""
+
+    def start(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class WorkerProcess:
+    """One worker from start to exit code."""
+
+    def __init__(self, settings: Settings, sandbox: RunsGuests) -> None:
+        prepare(settings)
+        self._settings = settings
+        self._services = Services(settings)
+        self._sandbox = sandbox
+        self._shutdown = threading.Event()
+
+    def run(self) -> int:
+        """Work until SIGTERM or SIGINT."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._shutdown.set())
+        try:
+            self._sandbox.start()
+        except Exception as error:
+            log.exception("sandbox_unavailable", reason=str(error))
+            return EXIT_NO_SANDBOX
+        isolation = getattr(self._sandbox, "isolation", None)
+        worker_id, lock = self._services.workers.join(self._settings.slots, isolation)
+        clear_dead_scratch(self._settings.data_dir / "scratch", self._services)
+        runner = JobRunner(self._services, self._sandbox, worker_id, self._shutdown.is_set)
+        loop = WorkerLoop(self._settings, worker_id, runner.run_job)
+        upkeep = Upkeep(self._services)
+        loop.start()
+        upkeep.start()
+        log.info("worker_ready", worker_id=worker_id, slots=self._settings.slots, isolation=isolation)
+        code = self._beat_until_shutdown(worker_id, runner)
+        self._wind_down(loop, runner, upkeep, worker_id)
+        lock.release()
+        return code
+
+    def _beat_until_shutdown(self, worker_id: str, runner: JobRunner) -> int:
+        while not self._shutdown.wait(self._settings.heartbeat_seconds):
+            if not self._try_to_beat(worker_id):
+                log.error("declared_dead", worker_id=worker_id)
+                self._shutdown.set()
+                return EXIT_DECLARED_DEAD
+            self._quietly(lambda: self._services.reconciler.give_back_abandoned(worker_id, runner.held))
+        return 0
+
+    def _try_to_beat(self, worker_id: str) -> bool:
+        try:
+            return self._services.workers.beat(worker_id)
+        except Exception:
+            log.exception("heartbeat_failed")  # the database is away: the lease decides, not we
+            return True
+
+    def _wind_down(self, loop: WorkerLoop, runner: JobRunner, upkeep: Upkeep, worker_id: str) -> None:
+        loop.stop_taking()
+        upkeep.stop()
+        deadline_s = time.monotonic() + self._settings.shutdown_seconds * 0.7
+        while runner.held and time.monotonic() < deadline_s:
+            time.sleep(0.02)
+        self._quietly(lambda: self._services.workers.leave(worker_id))
+        self._quietly(self._sandbox.close)
+        log.info("worker_left", worker_id=worker_id, held=len(runner.held))
+
+    @staticmethod
+    def _quietly(action: Callable[[], object]) -> None:
+        try:
+            action()
+        except Exception:
+            log.exception("worker_housekeeping_failed")
+
+
+def clear_dead_scratch(scratch: Path, services: Services) -> None:
+    """Remove job folders of runs that are over: what a worker that was killed has left."""
+    if not scratch.is_dir():
+        return
+    for folder in scratch.iterdir():
+        diagnosis_id, _, attempt = folder.name.rpartition("-")
+        if attempt.isdigit() and not services.lifecycle.is_running(diagnosis_id, int(attempt)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def run_worker(settings: Settings, sandbox: RunsGuests) -> None:
+    """Run a worker in this process and leave it. Queue threads that are parked must not keep a process alive."""
+    code = WorkerProcess(settings, sandbox).run()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,191 @@
+"""One job from claim to settlement.
+
+The job runs in a scratch folder of its own, named by diagnosis and attempt. What counts is moved to the blob store
+*before* the row says so: a reader never finds a report announced that is not there. If the row refuses the ending
+(the run was cancelled or overtaken), the run's outputs are dropped.
+"""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from analyzers.report import Report
+from app.blobs.local import REPAIRED, REPORT
+from app.jobs.states import Claim, Ending
+from app.sandbox.protocol import Limits, Outcome, Task
+from app.services import Services
+
+PROGRESS_PAUSE_S = 0.25
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+
+log = structlog.get_logger(__name__)
+
+
+class RunsTasks(Protocol):
+    """What is needed of the sandbox here."""
+
+    def run(
+        self,
+        job_folder: Path,
+        task: Task,
+        limits: Limits,
+        *,
+        on_progress: Callable[[str, float], None],
+        should_stop: Callable[[], bool],
+    ) -> Outcome: ...
+
+
+class JobRunner:
+    """Runs jobs for one worker. `shutting_down` tells that held jobs are to be let go."""
+
+    def __init__(
+        self, services: Services, sandbox: RunsTasks, worker_id: str, shutting_down: Callable[[], bool]
+    ) -> None:
+        self._services = services
+        self._sandbox = sandbox
+        self._worker_id = worker_id
+        self._shutting_down = shutting_down
+        self._scratch = services.settings.data_dir / "scratch"
+        self.held: set[str] = set()
+
+    def run_job(self, diagnosis_id: str, attempt: int) -> None:
+        """Claim a run and see it through. A run that is not wanted any more is skipped."""
+        if self._shutting_down():
+            return  # it stays with the queue as taken by a worker that is gone, and is given back
+        self.held.add(diagnosis_id)  # before the claim, so that the upkeep never finds it claimed and not held
+        try:
+            claim = self._services.lifecycle.claim(diagnosis_id, attempt, self._worker_id)
+            if claim is not None:
+                self._run_claimed(claim)
+        finally:
+            self.held.discard(diagnosis_id)
+
+    def _run_claimed(self, claim: Claim) -> None:
+        folder = self._scratch / f"{claim.id}-{claim.attempt}"
+        try:
+            self._conclude(claim, folder, self._execute(claim, folder))
+        except Exception as error:
+            log.exception("job_failed_in_worker", diagnosis_id=claim.id, attempt=claim.attempt)
+            self._services.lifecycle.settle(claim, _fault(error))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _execute(self, claim: Claim, folder: Path) -> Outcome:
+        self._fill(claim, folder)
+        watch = _Watch(self._services, claim, self._shutting_down)
+        return self._sandbox.run(
+            folder, _task(claim), self._limits(), on_progress=watch.on_progress, should_stop=watch.should_stop
+        )
+
+    def _fill(self, claim: Claim, folder: Path) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        (folder / "in").mkdir(parents=True, mode=0o700)
+        for name in (claim.model_file, claim.batch_file):
+            shutil.copyfile(self._services.blobs.upload(claim.id, name), folder / "in" / name)
+
+    def _limits(self) -> Limits:
+        settings = self._services.settings
+        return Limits(
+            memory_bytes=settings.guest_memory_limit_bytes,
+            wall_seconds=settings.job_deadline_seconds,
+            output_bytes=settings.guest_output_limit_bytes,
+            cpu_seconds=settings.guest_cpu_limit_seconds,
+            threads=settings.guest_threads,
+        )
+
+    def _conclude(self, claim: Claim, folder: Path, outcome: Outcome) -> None:
+        log.info("run_ended", diagnosis_id=claim.id, attempt=claim.attempt, kind=outcome.kind, code=outcome.code)
+        lifecycle = self._services.lifecycle
+        if outcome.kind == "cancelled":
+            if self._shutting_down() and lifecycle.let_go(claim):
+                log.info("job_let_go", diagnosis_id=claim.id, attempt=claim.attempt)
+        elif outcome.kind == "crashed" and outcome.code == "worker_crashed":
+            lifecycle.lost(claim.id, claim.attempt, outcome.detail)
+        elif not lifecycle.settle(claim, self._ending(claim, folder, outcome)):
+            self._services.blobs.remove_attempt(claim.id, claim.attempt)
+            if not self._services.store.known_among([claim.id]):
+                self._services.blobs.remove(claim.id)
+
+    def _ending(self, claim: Claim, folder: Path, outcome: Outcome) -> Ending:
+        if outcome.kind != "succeeded":
+            return Ending("failed", error_code=outcome.code or "internal", error_detail=outcome.detail)
+        report = _completed(claim, folder / "out" / REPORT)
+        repaired = folder / outcome.repaired_file if outcome.repaired_file else None
+        self._keep(claim, folder, report, repaired)
+        return Ending(
+            "succeeded",
+            model_name=report.model.name[:200],
+            verdict=report.verdict,
+            primary_cause=report.primary_cause[:64] if report.primary_cause else None,
+            severity=report.severity,
+            headline=report.headline[:2000],
+            has_repaired_model=repaired is not None,
+            stage_seconds=report.timing_s.model_dump(),
+        )
+
+    def _keep(self, claim: Claim, folder: Path, report: Report, repaired: Path | None) -> None:
+        completed = folder / "report.completed.json"
+        completed.write_text(report.model_dump_json(), encoding="utf-8")
+        if repaired is not None:
+            self._services.blobs.put_output(claim.id, claim.attempt, REPAIRED, repaired)
+        self._services.blobs.put_output(claim.id, claim.attempt, REPORT, completed)
+
+
+class _Watch:
+    """What the sandbox asks and tells while a run goes on, without asking the database more than is useful."""
+
+    def __init__(self, services: Services, claim: Claim, shutting_down: Callable[[], bool]) -> None:
+        self._services = services
+        self._claim = claim
+        self._shutting_down = shutting_down
+        self._next_look_s = 0.0
+        self._unwanted = False
+        self._told = ("", 0.0, 0.0)
+
+    def should_stop(self) -> bool:
+        now_s = time.monotonic()
+        if not self._unwanted and now_s >= self._next_look_s:
+            self._next_look_s = now_s + self._services.settings.cancel_poll_seconds
+            self._unwanted = not self._services.lifecycle.holds(self._claim)
+        return self._unwanted or self._shutting_down()
+
+    def on_progress(self, stage: str, fraction: float) -> None:
+        told_stage, told_fraction, told_at_s = self._told
+        now_s = time.monotonic()
+        if stage == told_stage and (fraction <= told_fraction or now_s - told_at_s < PROGRESS_PAUSE_S):
+            return
+        self._told = (stage, fraction, now_s)
+        self._services.lifecycle.progress(self._claim, stage, fraction)
+
+
+def _task(claim: Claim) -> Task:
+    return Task(diagnosis_id=claim.id, model_file=claim.model_file, batch_file=claim.batch_file, **claim.options)
+
+
+def _completed(claim: Claim, path: Path) -> Report:
+    """The guest's report with what only the worker knows."""
+    report = Report.model_validate_json(path.read_bytes())
+    report.id = claim.id
+    report.model.sha256 = claim.model_sha256
+    report.batch.sha256 = claim.batch_sha256
+    report.timing_s.queue = round(claim.queue_seconds, 6)
+    report.timing_s.total = round(report.timing_s.total + claim.queue_seconds, 6)
+    return report
+
+
+def _fault(error: Exception) -> Ending:
+    """A fault of ours: named where the operator can mend it, silent about its inside otherwise."""
+    if isinstance(error, OSError) and error.errno in FULL_DISK:
+        detail = "The server ran out of disk space while it diagnosed this model. Try again later."
+        return Ending("failed", error_code="insufficient_storage", error_detail=detail)
+    detail = (
+        "Something went wrong in the service while it diagnosed this model. Its operator finds the reason in the log."
+    )
+    return Ending("failed", error_code="internal", error_detail=detail)
