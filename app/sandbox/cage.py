@@ -22,11 +22,13 @@ from pathlib import Path
 import analyzers
 import app
 from app.sandbox import kernel, landlock, seccomp
+from app.sandbox.isolation import CALLS, FILES
 from app.sandbox.jobfolder import IN, OUT, SCRATCH, TASK
 from app.sandbox.protocol import Limits
 
 THREAD_STACK = 8 << 20
 OPEN_FILES = 512
+NICENESS = 10
 
 SYSTEM = (
     "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/local/cuda", "/usr/share/zoneinfo",
@@ -109,6 +111,12 @@ def be_first_to_die(room: Room) -> str | None:
     return "first out of memory"
 
 
+def yield_to_others(room: Room) -> str:
+    """Let the service answer quickly however busy its guests are."""
+    os.nice(NICENESS)
+    return "low priority"
+
+
 def limit_resources(room: Room) -> str:
     """Limits that the kernel keeps. The watch outside is quicker about memory and time; these hold if it fails."""
     limits = room.limits
@@ -155,11 +163,12 @@ def wall_in_files(room: Room) -> str | None:
     known = landlock.restrict(
         [
             *((Path(path), landlock.READ) for path in _readable(room)),
-            *((folder, landlock.WRITE) for folder in (room.out, room.scratch)),
+            (room.out, landlock.WRITE),
+            (room.scratch, landlock.WRITE | landlock.LINK),
             *((Path(path), landlock.DEVICE) for path in (*DEVICES, *glob.glob("/dev/nvidia*"))),
         ]
     )
-    return f"landlock {known}" if known else None
+    return f"{FILES} {known}" if known else None
 
 
 def _readable(room: Room) -> list[str | Path]:
@@ -171,7 +180,7 @@ def wall_in_calls(room: Room) -> str | None:
     """Start no process or program, open no socket, touch no other process. Last, because the steps above use such
     calls.
     """
-    return "seccomp" if seccomp.restrict() else None
+    return CALLS if seccomp.restrict() else None
 
 
 Step = Callable[[Room], str | None]
@@ -183,6 +192,7 @@ STEPS: tuple[Step, ...] = (
     clear_environment,
     settle_in,
     be_first_to_die,
+    yield_to_others,
     limit_resources,
     die_with_zygote,
     hide,

@@ -19,13 +19,11 @@ from analyzers.errors import AnalysisError
 from analyzers.report import Report
 from app.sandbox import cage, endings
 from app.sandbox.cage import Room
-from app.sandbox.jobfolder import ERROR, IN, LOG, PROGRESS, REHEARSAL, REPORT, TASK, repaired_name
+from app.sandbox.jobfolder import ERROR, IN, LOG, PROGRESS, REPORT, TASK, repaired_name
 from app.sandbox.protocol import GuestError, Task
 
 LONGEST_LOG = 1 << 16
 LONGEST_DETAIL = 4000
-
-FailedAnswer = tuple[str, str]
 
 
 def live(room: Room, errand: Callable[[Room, list[str]], None]) -> NoReturn:
@@ -39,7 +37,7 @@ def live(room: Room, errand: Callable[[Room, list[str]], None]) -> NoReturn:
             errand(room, held)
         except BaseException as error:
             os.write(log, traceback.format_exc()[-LONGEST_LOG:].encode(errors="replace"))
-            _leave(room, ERROR, _confession(error, room).model_dump_json())
+            leave(room, ERROR, _confession(error, room).model_dump_json())
         status = os.EX_OK
     finally:
         os._exit(status)
@@ -64,16 +62,6 @@ def diagnose(room: Room, held: list[str]) -> None:
     leave_report(room, report.model_copy(update={"id": task.diagnosis_id}))
 
 
-def rehearse(room: Room, held: list[str]) -> None:
-    """The first guest of each zygote: shows that TensorFlow runs after the fork and says what holds a guest here."""
-    import tensorflow as tf
-
-    use_threads(room.limits.threads)
-    if float(tf.reduce_sum(tf.ones((8, 8)) @ tf.ones((8, 8)))) != 512.0:
-        raise RuntimeError("TensorFlow computes nonsense in a forked process")
-    _leave(room, REHEARSAL, json.dumps(held))
-
-
 def use_threads(count: int) -> None:
     """Bound TensorFlow's pools; before its first operation, as it asks."""
     import tensorflow as tf
@@ -85,7 +73,7 @@ def use_threads(count: int) -> None:
 
 def leave_report(room: Room, report: Report) -> None:
     """Leave the report for the host."""
-    _leave(room, REPORT, report.model_dump_json())
+    leave(room, REPORT, report.model_dump_json())
 
 
 class Progress:
@@ -99,7 +87,7 @@ class Progress:
         os.write(self._file, json.dumps(line).encode() + b"\n")
 
 
-def _leave(room: Room, name: str, text: str) -> None:
+def leave(room: Room, name: str, text: str) -> None:
     """Write a file whole or not at all."""
     draft = room.out / f"{name}.part"
     draft.write_text(text, encoding="utf-8")

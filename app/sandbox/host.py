@@ -11,7 +11,6 @@ replaced by the next run.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import app
+from app.sandbox.isolation import CANARY, Findings
 from app.sandbox.jobfolder import LOG, REHEARSAL, JobFolder
 from app.sandbox.protocol import Limits, Outcome, Task
 from app.sandbox.settling import settle
@@ -113,13 +113,18 @@ def _environment() -> dict[str, str]:
 def _rehearse(parent: WarmParent) -> str:
     """Run a guest without an upload; what it found to hold it, in words."""
     task = Task(diagnosis_id="rehearsal", model_file="none", batch_file="none")
-    with tempfile.TemporaryDirectory(prefix="rehearsal-") as path, JobFolder(Path(path), task) as folder:
-        with Supervision(parent, folder, REHEARSAL_LIMITS) as supervision:
-            end = supervision.run("rehearse", lambda stage, fraction: None, lambda: False)
-        said = folder.read(REHEARSAL, 1 << 16)
-        log = folder.read(LOG, 1 << 16) or b""
-        folder.tidy()
+    with tempfile.TemporaryDirectory(prefix="rehearsal-") as path:
+        Path(path, CANARY).write_text("No guest reads this.", encoding="utf-8")
+        Path(path, "job").mkdir()
+        with JobFolder(Path(path, "job"), task) as folder:
+            with Supervision(parent, folder, REHEARSAL_LIMITS) as supervision:
+                end = supervision.run("rehearse", lambda stage, fraction: None, lambda: False)
+            said, log = folder.read(REHEARSAL, 1 << 16), folder.read(LOG, 1 << 16) or b""
     if end != 0 or said is None:
         parent.close()
         raise SandboxUnavailable(f"the first guest failed: {end!r} {log.decode(errors='replace')[-2000:]}")
-    return ", ".join(json.loads(said))
+    findings = Findings.model_validate_json(said)
+    if findings.broken():
+        parent.close()
+        raise SandboxUnavailable(f"{', '.join(findings.broken())} does not hold: a guest can {findings.escaped}")
+    return str(findings)

@@ -18,13 +18,16 @@ _ASK_VERSION = 1
 _PATH_BENEATH = 1
 
 _WRITE_FILE, _READ_FILE, _READ_DIR, _REMOVE_DIR, _REMOVE_FILE = (1 << bit for bit in (1, 2, 3, 4, 5))
-_MAKE_DIR, _MAKE_FILE, _REFER, _TRUNCATE, _IOCTL = (1 << bit for bit in (7, 8, 13, 14, 15))
+_MAKE_DIR, _MAKE_FILE, _MAKE_LINK, _REFER, _TRUNCATE, _IOCTL = (1 << bit for bit in (7, 8, 12, 13, 14, 15))
 
 READ = _READ_FILE | _READ_DIR
 """Read files and list folders. Not execute: loading a library does not need it."""
 
 WRITE = READ | _WRITE_FILE | _TRUNCATE | _REMOVE_DIR | _REMOVE_FILE | _MAKE_DIR | _MAKE_FILE | _REFER
-"""Work with plain files and folders. No links, pipes, sockets or devices: a diagnosis makes none."""
+"""Work with plain files and folders. No links, pipes, sockets or devices."""
+
+LINK = _MAKE_LINK
+"""Make symbolic links. They lead nowhere that is not allowed anyway, but whoever reads them from outside may follow."""
 
 DEVICE = _READ_FILE | _WRITE_FILE | _IOCTL
 """Use a device node."""

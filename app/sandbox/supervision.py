@@ -46,8 +46,11 @@ class Supervision:
         self._ticket = self._parent.fork(errand, str(self._folder.path), self._limits)
         self._ended = False
         started = _next(self._ticket, PATIENCE)
-        if started is None or started.event != "started":
+        if started is None or not self._parent.alive:
             return self._lost()
+        if started.event == "failed":
+            self._ended = True
+            return endings.helper_gone()
         watch = Watch(started.pid, self._folder, self._limits, should_stop)
         result = self._attend(self._ticket, watch, on_progress)
         self.peak, self.seconds = watch.peak, watch.seconds

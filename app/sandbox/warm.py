@@ -32,8 +32,9 @@ class SandboxUnavailable(Exception):  # noqa: N818 - says a state, not a slip
 
 @dataclass
 class Ticket:
-    """One guest as the host knows it. `news` gets `started`, then `ended`; a `failed` in its place means the zygote
-    is gone.
+    """One guest as the host knows it.
+
+    `news` gets `started`, then `ended`; or `failed`, where there was no fork or the zygote is gone.
     """
 
     job: int
@@ -133,11 +134,11 @@ class WarmParent:
     def _hear(self, news: News) -> None:
         if news.event == "ready":
             self._ready.set()
-        elif news.event == "failed":
-            self._failure = news.reason
         elif (ticket := self._tickets.get(news.job)) is not None:
             ticket.pid = news.pid
             ticket.news.put(news)
+        else:
+            self._failure = news.reason
 
     def _bury(self, process: subprocess.Popen[bytes]) -> None:
         try:

@@ -23,14 +23,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from app.sandbox import guest, kernel, procfs
+from app.sandbox import guest, kernel, procfs, rehearsal
 from app.sandbox.cage import Room
 from app.sandbox.channel import Channel, News, Order
 
 TICK_MS = 250
 
 Work = Callable[[Room, list[str]], None]
-ERRANDS: Mapping[str, Work] = {"diagnose": guest.diagnose, "rehearse": guest.rehearse}
+ERRANDS: Mapping[str, Work] = {"diagnose": guest.diagnose, "rehearse": rehearsal.rehearse}
 
 WARM = ("tensorflow", "keras", "h5py", "numpy")
 
@@ -99,7 +99,12 @@ class Zygote:
         if order.limits is None:
             raise ValueError("an order to fork needs limits")
         room = Room(Path(order.folder), order.limits, self._pid, order.slot)
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            # The machine has no room for one more process: that costs this job only.
+            self._report(News(event="failed", job=order.job, reason=str(error)))
+            return
         if pid == 0:
             guest.live(room, self._errands[order.errand])
         watched = os.pidfd_open(pid)

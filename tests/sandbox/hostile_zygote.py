@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import payloads
 
-from app.sandbox import guest, zygote
+from app.sandbox import rehearsal, zygote
 
 if __name__ == "__main__":
-    zygote.main({"diagnose": payloads.act, "rehearse": guest.rehearse})
+    zygote.main({"diagnose": payloads.act, "rehearse": rehearsal.rehearse})

@@ -83,6 +83,32 @@ def computes(room: Room, task: Task) -> None:
     guest.leave_report(room, a_report(task.diagnosis_id, headline=str(total)))
 
 
+def works_hard(room: Room, task: Task) -> None:
+    """What a diagnosis may need: training, graphs, compiled graphs, every format of model, Parquet, temporary files."""
+    import keras
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    import tensorflow as tf
+
+    x, y = np.ones((8, 8, 8, 3), "float32"), np.zeros(8)
+    layers = [keras.layers.Conv2D(4, 3), keras.layers.BatchNormalization(), keras.layers.Flatten(), keras.layers.Dense(2)]
+    model = keras.Sequential([keras.Input((8, 8, 3)), *layers])
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=True)
+    model.fit(x, y, verbose=0)
+    expected = model.predict(x, verbose=0)
+    for name in ("model.keras", "model.h5"):
+        model.save(room.out / f"copy-of-{name}")
+        again = keras.models.load_model(room.out / f"copy-of-{name}", compile=False)
+        assert np.allclose(again.predict(x, verbose=0), expected, atol=1e-5)
+    model.export(room.scratch / "saved", verbose=False)
+    served = tf.saved_model.load(str(room.scratch / "saved"))
+    assert np.allclose(served.serve(x), expected, atol=1e-5)
+    pq.write_table(pa.table({"x": np.arange(1000)}), room.scratch / "t.parquet")
+    assert pq.read_table(room.scratch / "t.parquet")["x"][999].as_py() == 999
+    guest.leave_report(room, a_report(task.diagnosis_id))
+
+
 def looks_around(room: Room, task: Task) -> None:
     status = Path("/proc/self/status").read_text()
     fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)

@@ -8,6 +8,8 @@ import os
 import escapes
 import pytest
 
+from app.sandbox.isolation import Findings
+
 
 def came_through(run) -> list[str]:
     (run.folder.parent / "canary").write_text("secret")
@@ -34,6 +36,20 @@ def test_a_fork_ends_in_an_error_and_no_process(prepare):
     assert "PermissionError" in (run.folder / "out" / "guest.log").read_text()
 
 
+def test_all_that_a_diagnosis_needs_works_inside(prepare):
+    run = prepare("works_hard", threads=0, wall_seconds=90, memory_bytes=3 << 30)
+    assert run().kind == "succeeded", (run.folder / "out" / "guest.log").read_text()
+
+
+def test_a_wall_that_is_missing_reduces_and_one_that_fails_breaks():
+    missing = Findings(held=["landlock 7"], escaped=["open a socket"])
+    assert missing.broken() == []
+    assert str(missing) == "reduced (a guest can open a socket): landlock 7"
+    assert Findings(held=["landlock 7", "seccomp"], escaped=["read outside"]).broken() == ["landlock"]
+    assert str(Findings(held=["landlock 7", "seccomp"], escaped=[])).startswith("full: ")
+
+
 def test_isolation_says_what_holds(sandbox):
+    assert sandbox.isolation.startswith("full: ")
     assert "landlock" in sandbox.isolation
     assert "seccomp" in sandbox.isolation
