@@ -39,7 +39,7 @@ def _channels_first(wanted: Wanted, given: Given) -> str | None:
 
 
 def _channels_last(wanted: Wanted, given: Given) -> str | None:
-    if len(given) < 4 or wanted[1] is None or not fits(wanted, (given[0], given[-1], *given[1:-1])):
+    if len(given) < 4 or len(wanted) < 4 or wanted[1] is None or not fits(wanted, (given[0], given[-1], *given[1:-1])):
         return None
     return "it looks channels-last, and the model wants channels first: np.moveaxis(x, -1, 1)"
 

@@ -37,6 +37,8 @@ def read_csv(path: Path, label_column: str | None) -> RawBatch:
         raise BatchUnreadable(
             "The CSV cannot be read: rows of different lengths, another separator than the comma, or not in UTF-8."
         ) from error
+    if table.num_columns == 1 and any(separator in table.column_names[0] for separator in ";\t|"):
+        raise BatchUnreadable("The CSV has another separator than the comma. Write it with commas.")
     return _raw(table, label_column)
 
 

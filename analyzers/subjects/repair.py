@@ -51,8 +51,8 @@ def write_repaired(
 
     Returns:
         The manifest, ready for JSON: `format`; `rewritten` (False: a copy of the upload with some bytes changed; True:
-        saved anew by Keras, without optimizer and compile settings); `changed`, one entry a dataset with `path`, `shape`
-        and `max_absolute_change`; `identical_datasets`, how many others are equal, None where it was rewritten;
+        saved anew by Keras, without optimizer and compile settings); `changed`, one entry a dataset with `path`,
+        `shape` and `max_absolute_change`; `identical_datasets`, how many others are equal, None where it was rewritten;
         `identical_members` of an archive.
     """
     kind = kind_of(upload)
