@@ -93,9 +93,6 @@ def train(model: Any, epochs: int) -> dict[str, list[float]]:
 
 def make(recipe: Recipe) -> Path:
     """Train one of the two and save model and batch; returns the folder."""
-    import tensorflow as tf
-
-    tf.config.experimental.enable_op_determinism()
     model = build(recipe.momentum)
     train(model, recipe.epochs)
     recipe.folder.mkdir(parents=True, exist_ok=True)
@@ -140,6 +137,9 @@ def main() -> None:
     asked = parser.parse_args()
     recipe = TWIN if asked.twin else FOUNDING
     if not asked.check:
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()  # for the whole process, so not in `make`, which others call
         started = time.monotonic()
         make(recipe)
         print(f"made {recipe.folder.relative_to(OUT.parent)} in {time.monotonic() - started:.0f} s")
