@@ -83,9 +83,9 @@ def diagnose_files(
 ) -> Report:
     """Diagnose a saved model on a batch file; what `POST /diagnose` and `phasegap diagnose` run.
 
-    Formats are told by the files' names and content. Where a verified remedy (or, on batches too small to hold samples out,
-    a recommended one) changed stored statistics only, the repaired model is written to `repaired_path` in the format of the
-    upload, and that remedy's `repaired_model` is true. `metrics` is comma-separated.
+    Formats are told by the files' names and content. Where a verified remedy (or, on batches too small to hold samples
+    out, a recommended one) changed stored statistics only, the repaired model is written to `repaired_path` in the
+    format of the upload, and that remedy's `repaired_model` is true. `metrics` is comma-separated.
 
     Raises:
         analyzers.errors.AnalysisError: the model or the batch cannot be diagnosed; the message says what to change.

@@ -2,8 +2,8 @@
 
 Layer by layer in order of data flow, the stored statistics are replaced by those that the training phase applied. The
 change of the outputs at each replacement, projected on the change of all of them together, is that layer's share: a
-telescoping sum, so the shares add up to the gap exactly, whatever the layers do to each other. First-order attribution and
-leave-one-out do not add up (measured: off by 2.9 times, and by 12 to 18 %).
+telescoping sum, so the shares add up to the gap exactly, whatever the layers do to each other. First-order attribution
+and leave-one-out do not add up (measured: off by 2.9 times, and by 12 to 18 %).
 
 Groups of layers that carry next to nothing are not opened: the few passes are spent where the gap is.
 """
@@ -29,8 +29,8 @@ SAMPLES = 64  # Statistics are constants here, so a few windows show the same la
 class Attribution:
     """`shares` sum to 1 over the layers that use batch statistics, or are all 0 where nothing changes.
 
-    `unresolved` is the part of the gap that lies in groups that were not opened, shared out by divergence; `residual` is
-    what the shares miss of the gap (floating-point rounding).
+    `unresolved` is the part of the gap that lies in groups that were not opened, shared out by divergence; `residual`
+    is what the shares miss of the gap (floating-point rounding).
     """
 
     shares: dict[str, float]

@@ -1,4 +1,4 @@
-"""What was measured about one model and batch: plain numbers, from which causes are judged without touching the model."""
+"""What was measured about one model and batch: plain numbers, from which causes are judged."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ Mechanism = Literal["batch_statistics", "stochastic_layers", "augmentation", "ot
 class ClockReading:
     """What the stored statistics of one layer say about how often they were updated (see `probes.averaging_clock`).
 
-    `weight_of_start` is m^n, the weight that the initial values still have; `bound` an upper limit on it that follows from
-    variances being positive; `explained` the share of the divergence (0 to 1) that this one number explains; `updates` is n.
+    `weight_of_start` is m^n, the weight that the initial values still have; `bound` an upper limit on it that follows
+    from variances being positive; `explained` the share of the divergence (0 to 1) that this one number explains;
+    `updates` is n.
     """
 
     weight_of_start: float
@@ -92,10 +93,10 @@ class Paired:
 class Gap:
     """How far the phases lie apart. Root mean squares are in units of the spread of the outputs over samples.
 
-    `total`: training minus inference phase. `systematic`: what other statistics, those of the whole sample, would change in
-    the inference phase; free of the noise of single batches. `noise_floor`: what `systematic` would be by sampling alone.
-    `batch_noise`: the rest. `training_gain` and `statistics_gain`: loss in inference against the training phase and against
-    held-out calibrated statistics, per sample.
+    `total`: training minus inference phase. `systematic`: what other statistics, those of the whole sample, would
+    change in the inference phase; free of the noise of single batches. `noise_floor`: what `systematic` would be by
+    sampling alone. `batch_noise`: the rest. `training_gain` and `statistics_gain`: loss in inference against the
+    training phase and against held-out calibrated statistics, per sample.
     """
 
     total: float
@@ -132,11 +133,12 @@ class WeightFacts:
 
 @dataclass(frozen=True)
 class ScaleTrial:
-    """The input x was tried as factor * x + offset, chosen to match the stored statistics of the layers that see it first.
+    """The input x was tried as factor * x + offset, chosen to match the stored statistics of the layers that see it
+    first.
 
-    `spread` is the standard deviation over channels of half the log variance ratio at those layers; `kl_before`, `kl_after`
-    their mean divergence in the inference phase; `deep_kl_before`, `deep_kl_after` that of all other layers there;
-    `loss_before`, `loss_after` of inference where there are labels.
+    `spread` is the standard deviation over channels of half the log variance ratio at those layers; `kl_before`,
+    `kl_after` their mean divergence in the inference phase; `deep_kl_before`, `deep_kl_after` that of all other layers
+    there; `loss_before`, `loss_after` of inference where there are labels.
     """
 
     paths: list[str]

@@ -1,7 +1,7 @@
 """Loss and metrics of a phase, as `evaluate` would print them, and each sample's own loss for paired comparisons.
 
-The loss and metrics are those that the model was compiled with, rebuilt from its configuration, or those that the caller
-names instead.
+The loss and metrics are those that the model was compiled with, rebuilt from its configuration, or those that the
+caller names instead.
 """
 
 from __future__ import annotations
@@ -72,7 +72,9 @@ def compiled_from_names(base: Compiled, loss: Any, metrics: Any) -> Compiled:
 class Evaluator:
     """Figures of one phase from its outputs."""
 
-    def __init__(self, compiled: Compiled, output_names: Sequence[str], y: list[Array] | None, weight: Array | None) -> None:
+    def __init__(
+        self, compiled: Compiled, output_names: Sequence[str], y: list[Array] | None, weight: Array | None
+    ) -> None:
         self.compiled, self.names, self.y, self.weight = compiled, list(output_names), y, weight
         self.losses = _per_output(compiled.loss, self.names) if compiled.loss is not None else []
         self.loss_weights = _per_output(compiled.loss_weights, self.names, default=1.0)
@@ -119,7 +121,8 @@ class Evaluator:
                 f"{truth.shape} and the output {output.shape}; send labels as the model was trained with, or name the "
                 "loss that fits them"
             ) from error
-        return values.reshape(len(output), -1).mean(axis=1)
+        each: Array = values.reshape(len(output), -1).mean(axis=1)
+        return each
 
     def _metrics(self, outputs: list[Array]) -> dict[str, float]:
         if self.y is None or not (self.compiled.metrics or self.compiled.weighted_metrics):
@@ -179,7 +182,7 @@ def _per_output(value: Any, names: list[str], default: Any = None) -> list[Any]:
 
 
 def _name(loss: Any) -> str:
-    return loss if isinstance(loss, str) else getattr(loss, "name", None) or getattr(loss, "__name__", "loss")
+    return loss if isinstance(loss, str) else str(getattr(loss, "name", None) or getattr(loss, "__name__", "loss"))
 
 
 def describe(compiled: Compiled) -> tuple[str | None, list[str]]:

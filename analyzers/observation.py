@@ -1,7 +1,7 @@
 """Run the phases, write down what the layers saw, and leave the model bit for bit as it was.
 
-An `Observer` owns the switchboard, the batch and the model's state for the length of a diagnosis. Every pass starts from the
-uploaded state and the same random draws (for the same repeat), so passes differ only in their `Setting`.
+An `Observer` owns the switchboard, the batch and the model's state for the length of a diagnosis. Every pass starts
+from the uploaded state and the same random draws (for the same repeat), so passes differ only in their `Setting`.
 """
 
 from __future__ import annotations
@@ -22,16 +22,20 @@ from analyzers.switchboard import Constants, Setting, SiteCall, Switchboard
 Rows = NDArray[np.intp]
 
 CALIBRATION_BYTES = 1 << 30  # Activations of one calibration batch stay near 1 GiB, which a default guest has to spare.
-ACTIVATIONS_PER_INPUT = 20  # Live activations of the convolutional nets measured take 10 to 20 times their input's bytes.
-CALIBRATION_SAMPLES = 1024  # Beyond this the error of one batch's statistics is far below the sampling error of the batch.
+ACTIVATIONS_PER_INPUT = (
+    20  # Live activations of the convolutional nets measured take 10 to 20 times their input's bytes.
+)
+CALIBRATION_SAMPLES = (
+    1024  # Beyond this the error of one batch's statistics is far below the sampling error of the batch.
+)
 
 
 @dataclass(frozen=True)
 class Pass:
     """One pass over the whole batch.
 
-    `outputs`: one array (samples, ...) an output. `calls`: per window and site what its calls applied. `seen`: per site and
-    call of the site the moments of its input, (samples, channels), in the batch's order. `penalty`: added losses.
+    `outputs`: one array (samples, ...) an output. `calls`: per window and site what its calls applied. `seen`: per site
+    and call of the site the moments of its input, (samples, channels), in the batch's order. `penalty`: added losses.
     """
 
     outputs: list[Array]
@@ -48,8 +52,8 @@ class Pass:
 def windows(samples: int, batch_size: int) -> list[tuple[Rows, Rows]]:
     """Batches of exactly `batch_size` that cover all samples in order: (rows to run, positions to keep) each.
 
-    The last window is filled up with the samples before it, which are run again but not kept: statistics of a short last
-    batch would be noisier than those that the model was trained on.
+    The last window is filled up with the samples before it, which are run again but not kept: statistics of a short
+    last batch would be noisier than those that the model was trained on.
     """
     size = min(batch_size, samples)
     result = []
@@ -83,10 +87,19 @@ class Observer:
         self.mutable = self.state.changed()
         return [self.state.variables[i].path for i in self.mutable]
 
-    def run(self, setting: Setting, *, repeat: int = 0, rows: Rows | None = None, like: Pass | None = None) -> Pass:
+    def run(
+        self,
+        setting: Setting,
+        *,
+        repeat: int = 0,
+        rows: Rows | None = None,
+        like: Pass | None = None,
+        keep_changes: bool = False,
+    ) -> Pass:
         """A pass over `rows` (default: all samples) in windows of `batch_size`.
 
-        `like` gives the constants of each window from an earlier pass over the same rows, on top of `setting.constants`.
+        `like` gives the constants of each window from an earlier pass over the same rows, on top of
+        `setting.constants`. `keep_changes` leaves the state as the pass left it, for `learn_mutable` to look at.
         """
         index = np.arange(self.batch.samples) if rows is None else rows
         self.subject.set_seeds(self.seed + 1009 * repeat)
@@ -104,7 +117,8 @@ class Observer:
             flags.update(self.board.flags)
             kept.append(keep)
         penalty = self.subject.penalty()
-        self.state.restore(self.mutable)
+        if not keep_changes:
+            self.state.restore(self.mutable)
         self.passes_run += 1
         joined = [np.concatenate([p[i] for p in parts]) for i in range(len(parts[0]))]
         return Pass(joined, calls, _join_seen(calls, kept) if setting.record else {}, penalty, flags)
@@ -112,12 +126,13 @@ class Observer:
     def calibrate(
         self, rows: Rows | None = None, *, as_trained: bool = False, paths: Sequence[str] | None = None
     ) -> dict[str, Constants]:
-        """Statistics that the batch-normalizing sites would have on `rows`, each site seeing its recalibrated predecessors.
+        """Statistics that the batch-normalizing sites would have on `rows`, each site seeing its recalibrated
+        predecessors.
 
         One large batch (which equals layer by layer in order) as far as memory allows, frozen layers on their stored
-        statistics; `paths` restricts it to those sites. Stochastic layers and augmentation are off, or, with `as_trained`,
-        on as they were while the model was trained. Source: Wu and Johnson, Rethinking "Batch" in BatchNorm (2021),
-        section 3 (PreciseBN).
+        statistics; `paths` restricts it to those sites. Stochastic layers and augmentation are off, or, with
+        `as_trained`, on as they were while the model was trained. Source: Wu and Johnson, Rethinking "Batch" in
+        BatchNorm (2021), section 3 (PreciseBN).
         """
         index = np.arange(self.batch.samples) if rows is None else rows
         collected: dict[str, list[tuple[Moments, float]]] = {}
@@ -142,17 +157,16 @@ class Observer:
         size = min(max(CALIBRATION_BYTES // max(bytes_per_sample, 1), self.batch_size), CALIBRATION_SAMPLES)
         return list(np.array_split(index, max(1, -(-len(index) // int(size)))))
 
-    def with_statistics(self, constants: Mapping[str, Constants], rows: Rows | None = None, record: bool = False) -> Pass:
+    def with_statistics(
+        self, constants: Mapping[str, Constants], rows: Rows | None = None, record: bool = False
+    ) -> Pass:
         """Inference with other statistics in the named sites."""
         fixed: dict[str, Sequence[Constants]] = {path: [pair] for path, pair in constants.items()}
         return self.run(Setting(training=False, constants=fixed, record=record), rows=rows)
 
 
 def _as_constants(parts: list[tuple[Moments, float]]) -> Constants:
-    if len(parts) == 1:
-        pooled = parts[0][0]
-    else:
-        pooled = average([p for p, _ in parts], [w for _, w in parts])
+    pooled = parts[0][0] if len(parts) == 1 else average([p for p, _ in parts], [w for _, w in parts])
     return pooled.mean.astype(np.float32), pooled.variance.astype(np.float32)
 
 

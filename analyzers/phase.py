@@ -15,7 +15,10 @@ from analyzers.observation import Observer, Pass
 from analyzers.statistics import Array, relative_rms
 from analyzers.switchboard import Constants, Setting
 
-SIGNIFICANT_RATIO = 3.0  # Systematic difference over its own sampling noise; healthy trained nets measured stay below 1.5.
+SIGNIFICANT_RATIO = (
+    3.0  # Systematic difference over its own sampling noise; healthy trained nets measured stay below 1.5.
+)
+MATERIAL_RMS_LABELLED = 0.2  # Where labels show that the loss stays, only a larger change of the outputs counts.
 MATERIAL_RMS = 0.1  # Of the outputs' spread: below this, decisions and losses of the nets measured did not move.
 PAIRED_Z = 4.0  # One-sided chance of 3e-5 per diagnosis that noise alone calls the training phase better.
 MATERIAL_LOSS = 0.1  # Relative change of the loss that an owner would notice.
@@ -29,7 +32,7 @@ HUGE_OUTPUT = 1e6  # Stands for infinities in distances, so that a broken output
 
 @dataclass(frozen=True)
 class Calibrated:
-    """Inference with statistics of the sample: of all of it, and cross-fitted (each sample with statistics of others)."""
+    """Inference with statistics of the sample: of all of it, and cross-fitted (each sample with those of others)."""
 
     constants: dict[str, Constants]
     outputs: list[Array]
@@ -46,9 +49,9 @@ def folds(samples: int, seed: int) -> list[np.ndarray[tuple[int], np.dtype[np.in
 def calibrated(observer: Observer, *, as_trained: bool, paths: Sequence[str] | None = None) -> Calibrated | None:
     """Calibrate on everything and on each fold's complement; None where no layer uses batch statistics.
 
-    The floor is the jackknife estimate of what the calibrated outputs vary by sampling: (K-1)/K sum (f_-k - mean)^2, values
-    per sample and output (Efron and Tibshirani 1993, section 11.5). `as_trained` leaves stochastic layers and augmentation
-    on while the statistics are taken, as they were in training.
+    The floor is the jackknife estimate of what the calibrated outputs vary by sampling: (K-1)/K sum (f_-k - mean)^2,
+    values per sample and output (Efron and Tibshirani 1993, section 11.5). `as_trained` leaves stochastic layers and
+    augmentation on while the statistics are taken, as they were in training.
     """
     whole = observer.calibrate(as_trained=as_trained, paths=paths)
     if not whole:
@@ -95,11 +98,12 @@ def assess(
     observer: Observer,
     evaluator: Evaluator,
     inference: Pass,
-    training: Pass,
+    repeats: Sequence[Pass],
     fitted: Calibrated | None,
     mechanisms: dict[Mechanism, float],
 ) -> Gap:
-    """Put the gap together and decide what of it is beyond noise."""
+    """Put the gap together and decide what of it is beyond noise; `repeats` are training-phase passes, at least one."""
+    training = repeats[0]
     base, trained = flatten(inference.outputs), flatten(training.outputs)
     reference = [base, trained]
     total = relative_rms(trained - base, reference)
@@ -107,10 +111,10 @@ def assess(
     floor = relative_rms(fitted.floor, reference) if fitted else 0.0
     noise = relative_rms(trained - flatten(fitted.outputs), reference) if fitted else total
     each = evaluator.per_sample(inference.outputs)
-    training_gain = paired(each, evaluator.per_sample(training.outputs))
+    training_gain = paired(each, _mean_loss(evaluator, repeats))
     statistics_gain = paired(each, evaluator.per_sample(fitted.held_out)) if fitted else None
     beyond = systematic > SIGNIFICANT_RATIO * floor and observer.batch.samples >= FEWEST
-    material = systematic > MATERIAL_RMS or _matters(statistics_gain)
+    material = _matters(statistics_gain) or systematic > (MATERIAL_RMS if each is None else MATERIAL_RMS_LABELLED)
     drawn = mechanisms.get("stochastic_layers", 0.0) + mechanisms.get("augmentation", 0.0)
     return Gap(
         total=total,
@@ -124,8 +128,16 @@ def assess(
         systematic_significant=beyond and material,
         training_better=_matters(training_gain) and training_gain is not None and training_gain.z > PAIRED_Z,
         stochastic_significant=drawn > MATERIAL_RMS,
-        undecided=material and not beyond and systematic > MATERIAL_RMS and (systematic > floor or observer.batch.samples < FEWEST),
+        undecided=material
+        and not beyond
+        and systematic > MATERIAL_RMS
+        and (systematic > floor or observer.batch.samples < FEWEST),
     )
+
+
+def _mean_loss(evaluator: Evaluator, repeats: Sequence[Pass]) -> Array | None:
+    losses = [each for p in repeats if (each := evaluator.per_sample(p.outputs)) is not None]
+    return np.mean(losses, axis=0) if losses else None
 
 
 def _matters(gain: Paired | None) -> bool:
@@ -135,8 +147,8 @@ def _matters(gain: Paired | None) -> bool:
 def mechanisms(observer: Observer, inference: Pass, training: Pass) -> dict[Mechanism, float]:
     """The total gap split by mechanism, in units of its relative RMS; the parts sum to it.
 
-    Shapley values (Shapley 1953) of the game whose players are the mechanisms present and whose worth is the projection of
-    the output's change on that of the whole training phase: exact, so that nothing is left over or counted twice.
+    Shapley values (Shapley 1953) of the game whose players are the mechanisms present and whose worth is the projection
+    of the output's change on that of the whole training phase: exact, so that nothing is left over or counted twice.
     """
     players = _present(observer, training)
     base, whole = flatten(inference.outputs), flatten(training.outputs) - flatten(inference.outputs)

@@ -1,7 +1,7 @@
 """The vocabulary of a report: what `POST /diagnose` answers, as pydantic models, `schema_version` "1".
 
-Pure data. Numbers that are not finite are written as the strings "NaN", "Infinity" and "-Infinity", so the JSON is always
-valid. Fields may be added within a schema version, never removed or renamed.
+Pure data. Numbers that are not finite are written as the strings "NaN", "Infinity" and "-Infinity", so the JSON is
+always valid. Fields may be added within a schema version, never removed or renamed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION: Literal["1"] = "1"
 
 Verdict = Literal["phase_gap", "no_phase_gap", "inconclusive"]
 Severity = Literal["critical", "warning", "info"]
@@ -135,9 +135,9 @@ class ChannelDivergence(Part):
 class Divergence(Part):
     """Stored statistics against those of the batch in a training-phase pass, averaged over channels.
 
-    `kl` is KL(batch || stored) of two normal distributions, in nats; `mean_shift_sd` is the root mean square over channels
-    of the difference of the means in stored standard deviations; `variance_ratio` the geometric mean of batch over stored;
-    `wasserstein2` the root mean square Wasserstein-2 distance in stored standard deviations.
+    `kl` is KL(batch || stored) of two normal distributions, in nats; `mean_shift_sd` is the root mean square over
+    channels of the difference of the means in stored standard deviations; `variance_ratio` the geometric mean of batch
+    over stored; `wasserstein2` the root mean square Wasserstein-2 distance in stored standard deviations.
     """
 
     kl: Number

@@ -1,8 +1,8 @@
 """Moments, divergences, bootstrap and the averaging clock: NumPy float64, no Keras.
 
-The unit of observation is the *sample*, never the pixel: the values of one image are correlated, and tests that count pixels
-raise false alarms on most healthy channels. So every layer's input is kept as one mean and one variance per sample and
-channel, from which any subset's population moments follow exactly.
+The unit of observation is the *sample*, never the pixel: the values of one image are correlated, and tests that count
+pixels raise false alarms on most healthy channels. So every layer's input is kept as one mean and one variance per
+sample and channel, from which any subset's population moments follow exactly.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Moments:
 class SampleMoments:
     """What one batch-normalizing layer saw: per sample and channel, over all other axes.
 
-    `count` (samples,): values per sample and channel; `mean`, `variance` (samples, channels), the variance biased and taken
-    around the sample's own mean, so that large offsets cost no precision.
+    `count` (samples,): values per sample and channel; `mean`, `variance` (samples, channels), the variance biased and
+    taken around the sample's own mean, so that large offsets cost no precision.
     """
 
     count: Array
@@ -79,8 +79,8 @@ def average(parts: Sequence[Moments], weights: Sequence[float]) -> Moments:
 def kl_per_channel(batch: Moments, stored: Moments, epsilon: float) -> Array:
     """KL(batch || stored) of normal distributions, in nats, (channels,): (r - 1 - ln r + d^2) / 2.
 
-    r is the ratio of the variances and d the shift in stored standard deviations, both with the layer's epsilon added to the
-    variances, since that is the scale on which the layer divides. Impossible stored values give infinity.
+    r is the ratio of the variances and d the shift in stored standard deviations, both with the layer's epsilon added
+    to the variances, since that is the scale on which the layer divides. Impossible stored values give infinity.
 
     Source: Kullback and Leibler, On Information and Sufficiency (1951), for two normal distributions.
     """
@@ -125,8 +125,8 @@ def divergence(batch: Moments, stored: Moments, epsilon: float) -> DivergenceFig
 def noise_floor(moments: SampleMoments, epsilon: float, stored_samples: float, rng: np.random.Generator) -> float:
     """The layer's mean KL that chance alone would give with this many samples, at `FLOOR_QUANTILE`.
 
-    Bootstrap over samples (Efron 1979): statistics of resamples against those of all samples. The stored statistics are an
-    estimate too, from `stored_samples` effective samples, which adds the ratio of the two sizes to the variance.
+    Bootstrap over samples (Efron 1979): statistics of resamples against those of all samples. The stored statistics are
+    an estimate too, from `stored_samples` effective samples, which adds the ratio of the two sizes to the variance.
     """
     n = moments.samples
     keep = np.unique(np.linspace(0, moments.mean.shape[1] - 1, BOOTSTRAP_CHANNELS).astype(int))
@@ -152,8 +152,8 @@ def effective_stored_samples(momentum: float, batch_size: int) -> float:
 def relative_rms(difference: Array, reference: Sequence[Array]) -> float:
     """Root mean square of `difference` over the spread of the `reference` outputs around their mean over samples.
 
-    All arrays are (samples, values). Where the references do not vary, their root mean square stands in; where that is zero
-    too, the plain root mean square is returned.
+    All arrays are (samples, values). Where the references do not vary, their root mean square stands in; where that is
+    zero too, the plain root mean square is returned.
     """
     rms = float(np.sqrt(np.mean(np.square(difference)))) if difference.size else 0.0
     with np.errstate(all="ignore"):

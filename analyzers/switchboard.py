@@ -1,11 +1,11 @@
 """Which phase-dependent layer behaves how, and which statistics stand where.
 
 While a switchboard is plugged in, the `call` of every site is routed through it. Any site can be put into training or
-inference behaviour on its own, and any batch-normalizing site can be given any statistics as constants. A batch-normalizing
-layer's own code does all the arithmetic: batch statistics are read by setting its momentum to 0 for the one call, after
-which the moving statistics *are* the batch statistics; constants are applied by an inference call with those constants
-standing in the moving statistics. So subclasses, axes, masks and mixed precision need no second implementation, and a replay
-of recorded statistics gives the recorded output to the last bit.
+inference behaviour on its own, and any batch-normalizing site can be given any statistics as constants. A batch-
+normalizing layer's own code does all the arithmetic: batch statistics are read by setting its momentum to 0 for the one
+call, after which the moving statistics *are* the batch statistics; constants are applied by an inference call with
+those constants standing in the moving statistics. So subclasses, axes, masks and mixed precision need no second
+implementation, and a replay of recorded statistics gives the recorded output to the last bit.
 
 The stored statistics are put back within the same call; unplugging restores every `call`.
 """
@@ -32,10 +32,11 @@ Constants = tuple[NDArray[Any], NDArray[Any]]
 class Setting:
     """One setting of all switches.
 
-    `training` is the flag that the model is called with. `batch_statistics`, `stochastic` and `augmentation` override it for
-    the sites of that kind where not None. `constants` names the sites that get given statistics, one pair a call of the
-    site in a pass (a shorter sequence repeats its last pair); it goes before `batch_statistics`. `only` restricts batch
-    statistics to the sites that it names. `record` keeps per-sample moments of what each batch-normalizing site saw.
+    `training` is the flag that the model is called with. `batch_statistics`, `stochastic` and `augmentation` override
+    it for the sites of that kind where not None. `constants` names the sites that get given statistics, one pair a call
+    of the site in a pass (a shorter sequence repeats its last pair); it goes before `batch_statistics`. `only`
+    restricts batch statistics to the sites that it names. `record` keeps per-sample moments of what each batch-
+    normalizing site saw.
     """
 
     training: bool = False
@@ -76,7 +77,9 @@ class Switchboard:
             object.__delattr__(site.layer, "call")
 
     def run(self, inputs: Sequence[NDArray[Any]], setting: Setting) -> list[NDArray[Any]]:
-        """One pass over one batch, (samples, ...) each; returns the outputs as float64 arrays, `calls` holds the record."""
+        """One pass over one batch, (samples, ...) each; returns the outputs as float64 arrays, `calls` holds the
+        record.
+        """
         self.setting, self.calls, self.flags = setting, {}, {}
         outputs = self.subject.forward(inputs, setting.training)
         return [np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(o, "float32")), dtype=np.float64) for o in outputs]
@@ -136,7 +139,8 @@ def _with_batch_statistics(
     layer: Any, original: Any, args: tuple[Any, ...], kwargs: dict[str, Any], stored: Constants
 ) -> tuple[Any, Constants]:
     momentum = layer.momentum
-    # A NaN that stands in the moving statistics would survive momentum 0, since 0 * NaN is NaN: start from clean values.
+    # A NaN that stands in the moving statistics would survive momentum 0, since 0 * NaN is NaN: start from clean
+    # values.
     _assign(layer, (np.zeros_like(stored[0]), np.ones_like(stored[1])))
     layer.momentum = 0.0
     try:

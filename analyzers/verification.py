@@ -1,9 +1,9 @@
 """A remedy tried on samples that it was not computed from.
 
-Recalibrated on a sample and judged on the same sample, any statistics look perfect: the gap is then zero by construction. So
-statistics are taken from some folds and judged on the others (cross-fitting), each sample by statistics of samples other than
-itself, and the improvement is a paired difference over samples with its interval. Where the sample is too small to hold
-anything out, the report says so and verifies nothing.
+Recalibrated on a sample and judged on the same sample, any statistics look perfect: the gap is then zero by
+construction. So statistics are taken from some folds and judged on the others (cross-fitting), each sample by
+statistics of samples other than itself, and the improvement is a paired difference over samples with its interval.
+Where the sample is too small to hold anything out, the report says so and verifies nothing.
 """
 
 from __future__ import annotations
@@ -42,8 +42,10 @@ def verify_statistics(
             samples=samples,
             before=_figures(evaluator, inference.outputs, training, inference.penalty),
             after=_figures(evaluator, fitted.outputs, training, inference.penalty),
-            note=f"With {samples} samples none can be held out in a meaningful way: the figures after are of the same samples "
-            "that the statistics were taken from, which proves nothing about others. Send 16 or more for a verification.",
+            note=f"With {samples} samples none can be held out in a meaningful way: the figures after are of the same "
+            "samples "
+            "that the statistics were taken from, which proves nothing about others. Send 16 or more for a "
+            "verification.",
         )
     gain = _gain(evaluator, inference, training, fitted)
     what = "loss" if evaluator.has_loss else "squared distance to the training phase"

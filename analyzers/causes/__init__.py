@@ -1,7 +1,7 @@
 """What can be wrong: one file a cause. A cause's code in the report is its file's name.
 
-Each module has `TITLE`, `SOURCE` (where the mechanism is described) and `judge(case) -> Finding | None`, a pure function of
-the measured numbers. To add a cause, add a file and its test; nothing else.
+Each module has `TITLE`, `SOURCE` (where the mechanism is described) and `judge(case) -> Finding | None`, a pure
+function of the measured numbers. To add a cause, add a file and its test; nothing else.
 """
 
 from __future__ import annotations

@@ -33,7 +33,8 @@ def divergence_evidence(layers: list[LayerCase], limit: int = 3) -> list[Evidenc
     """The most divergent layers against their own noise floors."""
     worst = sorted(layers, key=lambda x: -x.figures.kl)[:limit]
     return [
-        Evidence(name="divergence", value=x.figures.kl, unit="nats", reference=x.noise_floor, layer=x.path) for x in worst
+        Evidence(name="divergence", value=x.figures.kl, unit="nats", reference=x.noise_floor, layer=x.path)
+        for x in worst
     ]
 
 

@@ -25,9 +25,12 @@ def judge(case: Case) -> Finding | None:
     return Finding(
         _confidence(case),
         severity_of_gap(case),
-        f"The moving statistics of {plural(len(untouched), 'layer')} are exactly mean 0 and variance 1, while the weights "
-        "were trained. An update at any momentum below 1 would have left a trace: so the updates never ran, or only the "
-        "trainable weights were saved. In a custom training loop, call the model with `training=True` and save the whole "
+        f"The moving statistics of {plural(len(untouched), 'layer')} are exactly mean 0 and variance 1, while the "
+        "weights "
+        "were trained. An update at any momentum below 1 would have left a trace: so the updates never ran, or only "
+        "the "
+        "trainable weights were saved. In a custom training loop, call the model with `training=True` and save the "
+        "whole "
         "model.",
         worst_first(untouched),
         _evidence(case, untouched),
@@ -43,7 +46,7 @@ def _confidence(case: Case) -> float:
 
 def _evidence(case: Case, untouched: list[LayerCase]) -> list[Evidence]:
     return [
-        Evidence(name="layers_at_initial_statistics", value=len(untouched), unit="layers", reference=len(case.normalizing)),
+        Evidence(name="layers_at_initial_statistics", value=len(untouched), reference=len(case.normalizing)),
         Evidence(name="kernels_at_initial_values", value=len(case.weights.at_initial_values), unit="layers",
                  reference=case.weights.layers),
         *divergence_evidence(untouched),

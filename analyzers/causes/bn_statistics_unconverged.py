@@ -1,8 +1,8 @@
 """Too few updates for the momentum: the stored statistics still carry their start.
 
-Rival explanations are told apart by the averaging clock: a lag moves mean and variance of every channel by the same factor
-m^n towards the start, and no stored variance can lie below m^n of it. Statistics of other weights or another domain, swapped
-or corrupt ones do neither.
+Rival explanations are told apart by the averaging clock: a lag moves mean and variance of every channel by the same
+factor m^n towards the start, and no stored variance can lie below m^n of it. Statistics of other weights or another
+domain, swapped or corrupt ones do neither.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ TITLE = "Too few updates of the moving statistics for their momentum"
 SOURCE = "Ioffe and Szegedy, Batch Normalization (2015), section 3.1: inference uses moving averages"
 
 LAGGING = 0.03  # Weight of the start below which the lag is no reason for a gap worth naming.
-EXPLAINED = 0.7  # Share of the divergence that the lag accounts for; lags measured lie above 0.9, other faults below 0.5.
+EXPLAINED = (
+    0.7  # Share of the divergence that the lag accounts for; lags measured lie above 0.9, other faults below 0.5.
+)
 EXPLAINED_WITH_CLOCK = 0.4  # Where the optimizer's own step count tells the same m^n, moving weights may blur the fit.
 DECISIVE = 0.2  # With so much of the start left and both clocks agreeing, the sample's own noise floor decides nothing.
 CLOCK_TOLERANCE = 0.35  # Relative difference of the two counts that still counts as agreement: weights move meanwhile.
@@ -46,7 +48,13 @@ def judge(case: Case) -> Finding | None:
 def lags(layer: LayerCase, iterations: int | None) -> bool:
     """Whether this layer's divergence is a lag behind its batch statistics."""
     clock = layer.clock
-    if clock is None or layer.at_start or clock.updates is None or clock.updates < 0.5 or clock.weight_of_start < LAGGING:
+    if (
+        clock is None
+        or layer.at_start
+        or clock.updates is None
+        or clock.updates < 0.5
+        or clock.weight_of_start < LAGGING
+    ):
         return False
     agrees = _agrees(clock.updates, iterations)
     if not layer.significant and not (agrees and clock.weight_of_start > DECISIVE):
@@ -84,7 +92,9 @@ def _evidence(case: Case, lagging: list[LayerCase], updates: float) -> list[Evid
     needed = min(updates_needed(x.momentum) for x in lagging)
     rows = [Evidence(name="effective_updates", value=updates, unit="updates", reference=needed)]
     if case.optimizer_iterations is not None:
-        rows.append(Evidence(name="optimizer_iterations", value=case.optimizer_iterations, unit="updates", reference=updates))
+        rows.append(
+            Evidence(name="optimizer_iterations", value=case.optimizer_iterations, unit="updates", reference=updates)
+        )
     explained = statistics.median(x.clock.explained for x in lagging if x.clock)
     rows.append(Evidence(name="divergence_explained_by_lag", value=explained, reference=EXPLAINED))
     return rows + divergence_evidence(lagging) + loss_evidence(case)

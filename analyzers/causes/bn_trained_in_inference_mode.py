@@ -1,7 +1,8 @@
-"""Batch normalization was inert while the model was trained: statistics at their start, and inference is the good phase.
+"""Batch normalization was inert while the model was trained: statistics at their start, and inference is the good
+phase.
 
-A custom loop that calls the model without `training=True`, or a subclass whose `call` has no `training` argument. The weights
-were fitted around an identity; recalibrating would break a working model.
+A custom loop that calls the model without `training=True`, or a subclass whose `call` has no `training` argument. The
+weights were fitted around an identity; recalibrating would break a working model.
 """
 
 from __future__ import annotations
@@ -24,9 +25,12 @@ def judge(case: Case) -> Finding | None:
     return Finding(
         0.95,
         "warning",
-        f"The moving statistics of {plural(len(untouched), 'layer')} never left mean 0 and variance 1, and yet the inference "
-        "phase predicts well while the training phase does not: the weights were fitted with these layers inert. Predictions "
-        "are fine as they are. Do not recalibrate: it would break them. To train with batch normalization at work, pass "
+        f"The moving statistics of {plural(len(untouched), 'layer')} never left mean 0 and variance 1, and yet the "
+        "inference "
+        "phase predicts well while the training phase does not: the weights were fitted with these layers inert. "
+        "Predictions "
+        "are fine as they are. Do not recalibrate: it would break them. To train with batch normalization at work, "
+        "pass "
         "`training=True` in the loop, and a `training` argument through every `call`.",
         worst_first(untouched),
         [

@@ -1,65 +1,45 @@
 """The sample is scaled or offset differently than the training data: a missing /255, a mean not subtracted.
 
-It looks exactly like stale statistics, and recalibrating "fixes" the sample while it destroys the model for its own data. So
-the hypothesis is tried: one factor and one offset for all channels that see the input first, applied to the input. It holds
-only if the divergence of the layers behind then vanishes, and if those layers agree with their stored statistics in the
-training phase, where the first normalization hides the scale.
+It looks exactly like stale statistics, and recalibrating "fixes" the sample while it destroys the model for its own
+data. So the hypothesis is tried: one factor and one offset for all channels that see the input first, applied to the
+input. It holds only if the divergence of the layers behind then vanishes, and if those layers agree with their stored
+statistics in the training phase, where the first normalization hides the scale.
 """
 
 from __future__ import annotations
 
-from analyzers.case import Case, Finding, LayerCase, ScaleTrial
+from analyzers.case import Case, Finding, ScaleTrial
+from analyzers.causes._scale import ONE_FACTOR, scale_explains
 from analyzers.causes._shared import loss_evidence, severity_of_gap
 from analyzers.report import Evidence
 
 TITLE = "The sample is scaled differently than the training data"
 SOURCE = "Tried on the model: the corrected input is run in the inference phase"
 
-COLLAPSE = 0.1  # The trial must remove nine tenths of the divergence, in the first layers and behind.
-CLOSE = 0.25  # ... and of the distance to the training phase's outputs three quarters, which hides the scale by itself.
-ONE_FACTOR = 0.15  # Spread over channels of the factor that each would want; a factor common to all leaves sampling noise.
-NOTABLE_FACTOR = 0.1  # A factor within 10 % of 1, with little offset, is no forgotten preprocessing.
-NOTABLE_SHIFT = 0.2  # Root mean square shift of the first layers in stored standard deviations that is worth naming.
-
 
 def judge(case: Case) -> Finding | None:
     """Present where the trial restores the inference phase."""
     trial = case.input_scale
-    if trial is None or not holds(trial, case) or case.inference_better:
+    if trial is None or not scale_explains(case) or case.inference_better:
         return None
     formula = correction(trial)
     return Finding(
         0.95 if trial.spread < ONE_FACTOR / 2 else 0.85,
         severity_of_gap(case),
-        f"One factor explains every channel of {_names(trial.paths)}, the first to see the input: with {formula} in place of "
+        f"One factor explains every channel of {_names(trial.paths)}, the first to see the input: with {formula} in "
+        "place of "
         f"x the inference phase agrees with the training phase (distance {trial.distance_before:.2g} before, "
-        f"{trial.distance_after:.2g} after), and the divergence of the layers behind falls from {trial.deep_kl_before:.2g} to "
-        f"{trial.deep_kl_after:.2g} nats. The model is fine; the sample was not prepared as the training data were. Do not "
-        "recalibrate: it would fit the statistics to the wrong scale and break the model for its own data. If production "
+        f"{trial.distance_after:.2g} after), and the divergence of the layers behind falls from "
+        f"{trial.deep_kl_before:.2g} to "
+        f"{trial.deep_kl_after:.2g} nats. The model is fine; the sample was not prepared as the training data were. "
+        "Do not "
+        "recalibrate: it would fit the statistics to the wrong scale and break the model for its own data. If "
+        "production "
         "data really look like this sample, say so and calibrate on them instead.",
         trial.paths,
         _evidence(case, trial),
         case.gap.systematic * 1.01,
     )
-
-
-def holds(trial: ScaleTrial, case: Case) -> bool:
-    """Whether the tried correction explains the gap better than the statistics do."""
-    first = [x for x in case.layers if x.path in trial.paths]
-    if not notable(trial, first) or trial.spread > ONE_FACTOR or any(x.at_start for x in first):
-        return False
-    if any(not 0.0 < x.momentum < 1.0 for x in first):
-        return False  # Statistics that could not move belong to another domain; see bn_frozen_domain_shift.
-    collapsed = trial.kl_after < COLLAPSE * trial.kl_before
-    behind = trial.deep_kl_after <= COLLAPSE * trial.deep_kl_before + 0.01
-    closer = trial.distance_after < CLOSE * trial.distance_before
-    return collapsed and behind and closer and not _deep_disagrees(case, trial)
-
-
-def notable(trial: ScaleTrial, first: list[LayerCase]) -> bool:
-    """Whether factor or offset are more than the drift of a healthy sample."""
-    shift = max((x.figures.mean_shift_sd for x in first), default=0.0)
-    return abs(trial.factor - 1) > NOTABLE_FACTOR or shift > NOTABLE_SHIFT
 
 
 def correction(trial: ScaleTrial) -> str:
@@ -68,12 +48,6 @@ def correction(trial: ScaleTrial) -> str:
     factor = f"x / {inverse:.4g}" if inverse > 1 else f"x * {trial.factor:.4g}"
     shift = abs(trial.offset)
     return factor if shift < 0.02 else f"{factor} {'+' if trial.offset > 0 else '-'} {shift:.3g}"
-
-
-def _deep_disagrees(case: Case, trial: ScaleTrial) -> bool:
-    """In the training phase the first normalization removes the scale, so every layer behind must agree with its store."""
-    deep = [x for x in case.normalizing if x.path not in trial.paths]
-    return any(x.figures.kl > max(5 * x.noise_floor, 0.05) for x in deep)
 
 
 def _names(paths: list[str]) -> str:
@@ -85,8 +59,16 @@ def _evidence(case: Case, trial: ScaleTrial) -> list[Evidence]:
     return [
         Evidence(name="factor_that_restores", value=trial.factor, reference=1.0, layer=first),
         Evidence(name="offset_that_restores", value=trial.offset, reference=0.0, layer=first),
-        Evidence(name="spread_of_factor_over_channels", value=trial.spread, unit="log", reference=ONE_FACTOR, layer=first),
-        Evidence(name="divergence_after_correction", value=trial.kl_after, unit="nats", reference=trial.kl_before, layer=first),
+        Evidence(
+            name="spread_of_factor_over_channels", value=trial.spread, unit="log", reference=ONE_FACTOR, layer=first
+        ),
+        Evidence(
+            name="divergence_after_correction",
+            value=trial.kl_after,
+            unit="nats",
+            reference=trial.kl_before,
+            layer=first,
+        ),
         Evidence(name="output_distance_after_correction", value=trial.distance_after, reference=trial.distance_before),
         *loss_evidence(case),
     ]

@@ -20,11 +20,14 @@ def judge(case: Case) -> Finding | None:
         0.95,
         "info",
         "These layers are random in the training phase and silent at inference; switching them alone opens "
-        f"{100 * drawn / max(case.gap.total, 1e-12):.0f} % of the difference between the phases. Training figures worse than "
+        f"{100 * drawn / max(case.gap.total, 1e-12):.0f} % of the difference between the phases. Training figures "
+        "worse than "
         "evaluation are what they are for. Nothing needs fixing, and batch normalization has no part in this share.",
         layers,
         [
-            Evidence(name="difference_by_stochastic_layers", value=drawn, reference=case.gap.total, unit="output spread"),
+            Evidence(
+                name="difference_by_stochastic_layers", value=drawn, reference=case.gap.total, unit="output spread"
+            ),
             *loss_evidence(case),
         ],
         drawn,

@@ -18,11 +18,21 @@ def judge(case: Case) -> Finding | None:
     return Finding(
         0.95,
         "critical",
-        f"All {plural(facts.layers, 'layer')} with weights hold values as their initializers draw them: biases and betas are "
-        "exactly 0, gammas exactly 1, and kernels have the initializers' spread. No training reached this file. Whatever the "
-        "phases do, look for the weights first: a `load_weights` that was skipped, failed silently, or loaded by name into "
+        f"All {plural(facts.layers, 'layer')} with weights hold values as their initializers draw them: biases and "
+        "betas are "
+        "exactly 0, gammas exactly 1, and kernels have the initializers' spread. No training reached this file. "
+        "Whatever the "
+        "phases do, look for the weights first: a `load_weights` that was skipped, failed silently, or loaded by name "
+        "into "
         "layers with other names.",
         facts.at_initial_values,
-        [Evidence(name="layers_at_initial_values", value=len(facts.at_initial_values), unit="layers", reference=facts.layers)],
+        [
+            Evidence(
+                name="layers_at_initial_values",
+                value=len(facts.at_initial_values),
+                unit="layers",
+                reference=facts.layers,
+            )
+        ],
         case.gap.total,
     )

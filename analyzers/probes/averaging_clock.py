@@ -1,8 +1,9 @@
 """How often a layer's moving statistics were updated, read from the statistics alone.
 
-After n updates at momentum m on a stationary input, stored = w * start + (1 - w) * true with w = m^n, the same w for the
-mean and the variance of every channel. So w is the slope of (stored - batch) on (start - batch); and since variances are
-positive, no stored variance can be below w * start: the smallest one bounds w from above, whatever the weights did meanwhile.
+After n updates at momentum m on a stationary input, stored = w * start + (1 - w) * true with w = m^n, the same w for
+the mean and the variance of every channel. So w is the slope of (stored - batch) on (start - batch); and since
+variances are positive, no stored variance can be below w * start: the smallest one bounds w from above, whatever the
+weights did meanwhile.
 
 Source: the update rule of Ioffe and Szegedy, Batch Normalization (2015), section 3.1, solved for n.
 """
@@ -38,7 +39,9 @@ def read(stored: Moments, batch: Moments, start: Moments, momentum: float, epsil
     weight = min(max(weight, 0.0), 1.0)
     explained = _explained(slopes, distance, weight)
     updates = math.log(weight) / math.log(momentum) if weight > 0 else None
-    missing = max(0, math.ceil(math.log(CONVERGED) / math.log(momentum) - (updates or 0.0))) if updates is not None else 0
+    missing = (
+        max(0, math.ceil(math.log(CONVERGED) / math.log(momentum) - (updates or 0.0))) if updates is not None else 0
+    )
     return ClockReading(weight, bound, explained, updates, missing)
 
 
@@ -50,7 +53,7 @@ def updates_needed(momentum: float) -> int:
 def _equations(
     stored: Moments, batch: Moments, start: Moments, epsilon: float, usable: np.ndarray[tuple[int], np.dtype[np.bool_]]
 ) -> tuple[Array, Array, Array]:
-    """Per channel and moment: the slope that would explain it alone, its leverage, and start minus batch; in sd units."""
+    """Per channel and moment: the slope that explains it alone, its leverage, and start minus batch in sd."""
     scale = np.sqrt(np.maximum(batch.variance, 0.0) + epsilon)
     moved = [(stored.mean - batch.mean) / scale, (stored.variance - batch.variance) / (math.sqrt(2) * scale**2)]
     away = [(start.mean - batch.mean) / scale, (start.variance - batch.variance) / (math.sqrt(2) * scale**2)]

@@ -1,10 +1,10 @@
 """Was the sample prepared as the training data were? Tried, not guessed.
 
-A batch-normalizing layer that sees the input through linear layers only stores the mean and variance that a rightly scaled
-input gives. If the sample is factor * x + offset away from that, one factor explains the variances of *all* its channels, and
-the other layers, which see normalized values in the training phase, agree with what they stored. The probe finds those
-layers, solves for the factor and the offset, and runs inference on the corrected input: what then happens to the divergence
-of the layers behind is the evidence.
+A batch-normalizing layer that sees the input through linear layers only stores the mean and variance that a rightly
+scaled input gives. If the sample is factor * x + offset away from that, one factor explains the variances of *all* its
+channels, and the other layers, which see normalized values in the training phase, agree with what they stored. The
+probe finds those layers, solves for the factor and the offset, and runs inference on the corrected input: what then
+happens to the divergence of the layers behind is the evidence.
 
 A lag of the statistics, or statistics of another domain, change channels unevenly and fail the trial.
 """
@@ -12,21 +12,21 @@ A lag of the statistics, or statistics of another domain, change channels uneven
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from analyzers.batches.spec import Batch
 from analyzers.case import LayerCase, ScaleTrial
 from analyzers.evaluation import Evaluator
-from analyzers.observation import Observer, Pass
+from analyzers.observation import Observer, Pass, Rows
 from analyzers.phase import flatten
 from analyzers.statistics import Array, Moments, average, divergence, pool, relative_rms
 from analyzers.switchboard import Setting
 
 LINEARITY = 1e-3  # Response to a doubled input against twice the response: float32 convolutions keep within 1e-5.
 SAMPLES = 64  # Enough to fix one factor and one offset from all channels.
-WORTH_TRYING = 0.05  # Half a log variance ratio: a factor within 5 % of 1 is nobody's forgotten scaling.
+SILENT = 1e-12  # Variances and responses below this are those of dead channels.
 
 
 def trial(observer: Observer, evaluator: Evaluator, layers: Sequence[LayerCase], target: Pass) -> ScaleTrial | None:
@@ -42,16 +42,13 @@ def trial(observer: Observer, evaluator: Evaluator, layers: Sequence[LayerCase],
     first = [x for x in layers if x.path in plain and _linear(plain[x.path], zero[x.path], double[x.path])]
     if not first:
         return None
-    solved = _solve(first, plain, zero, one)
-    if solved is None:
-        return None
-    factor, offset, spread = solved
-    return _try(observer, evaluator, layers, first, factor, offset, spread, target, rows)
+    found = _solve(first, plain, zero, one)
+    return None if found is None else _try(observer, evaluator, layers, first, found, target)
 
 
-def _seen(observer: Observer, factor: float, offset: float, rows: Array) -> dict[str, Moments]:
+def _seen(observer: Observer, factor: float, offset: float, rows: Rows) -> dict[str, Moments]:
     with _Input(observer, factor, offset):
-        seen = observer.run(Setting(record=True), rows=rows.astype(np.intp)).seen
+        seen = observer.run(Setting(record=True), rows=rows).seen
     return {path: average([pool(c) for c in calls], [1.0] * len(calls)) for path, calls in seen.items()}
 
 
@@ -76,22 +73,29 @@ def _linear(plain: Moments, zero: Moments, double: Moments) -> bool:
         mean = np.abs((double.mean - zero.mean) - 2 * (plain.mean - zero.mean))
         scale = np.abs(plain.mean - zero.mean) + np.sqrt(plain.variance) + 1e-12
         spread = np.abs(np.sqrt(double.variance) - 2 * np.sqrt(plain.variance))
-        return bool(np.max(mean / scale) < LINEARITY and np.max(spread / scale) < LINEARITY and plain.variance.max() > 0)
+        return bool(
+            np.max(mean / scale) < LINEARITY and np.max(spread / scale) < LINEARITY and plain.variance.max() > 0
+        )
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The correction factor * x + offset, and the spread over channels of half the log variance ratio."""
+
+    factor: float
+    offset: float
+    spread: float
 
 
 def _solve(
     first: list[LayerCase], plain: dict[str, Moments], zero: dict[str, Moments], one: dict[str, Moments]
-) -> tuple[float, float, float] | None:
+) -> _Found | None:
     """Factor from the variances (median over channels), offset from the means (least squares in stored sd)."""
-    logs, lhs, rhs = [], [], []
-    for x in first:
-        seen = plain[x.path]
-        good = (seen.variance > 1e-12) & (x.stored.variance > 1e-12) & np.isfinite(x.stored.mean)
-        logs.append(0.5 * np.log(x.stored.variance[good] / seen.variance[good]))
-    ratios = np.concatenate(logs)
+    ratios = np.concatenate([_half_log_ratios(x, plain[x.path]) for x in first])
     if not len(ratios):
         return None
-    factor, spread = float(np.exp(np.median(ratios))), float(np.std(ratios))
+    factor = float(np.exp(np.median(ratios)))
+    lhs, rhs = [], []
     for x in first:
         seen, dark, light = plain[x.path], zero[x.path], one[x.path]
         sd = np.sqrt(np.maximum(x.stored.variance, 0.0) + x.epsilon)
@@ -100,27 +104,45 @@ def _solve(
     a, b = np.concatenate(lhs), np.concatenate(rhs)
     usable = np.isfinite(a) & np.isfinite(b)
     energy = float(np.sum(a[usable] ** 2))
-    return factor, float(np.sum(a[usable] * b[usable]) / energy) if energy > 1e-12 else 0.0, spread
+    offset = float(np.sum(a[usable] * b[usable]) / energy) if energy > SILENT else 0.0
+    return _Found(factor, offset, float(np.std(ratios)))
+
+
+def _half_log_ratios(layer: LayerCase, seen: Moments) -> Array:
+    good = (seen.variance > SILENT) & (layer.stored.variance > SILENT) & np.isfinite(layer.stored.mean)
+    return np.asarray(0.5 * np.log(layer.stored.variance[good] / seen.variance[good]))
 
 
 def _try(
-    observer: Observer, evaluator: Evaluator, layers: Sequence[LayerCase], first: list[LayerCase],
-    factor: float, offset: float, spread: float, target: Pass, rows: Array,
-) -> ScaleTrial:  # fmt: skip
+    observer: Observer,
+    evaluator: Evaluator,
+    layers: Sequence[LayerCase],
+    first: list[LayerCase],
+    found: _Found,
+    target: Pass,
+) -> ScaleTrial:
     before = observer.run(Setting(record=True))
-    with _Input(observer, factor, offset):
+    with _Input(observer, found.factor, found.offset):
         after = observer.run(Setting(record=True))
     names = [x.path for x in first]
     deep = [x for x in layers if x.path not in names]
     wanted = flatten(target.outputs)
-    old, new = flatten(before.outputs), flatten(after.outputs)
     losses = [evaluator.per_sample(p.outputs) for p in (before, after)]
+    loss_before, loss_after = (None if each is None else float(np.mean(each)) for each in losses)
     return ScaleTrial(
-        names, factor, offset, spread,
-        _mean_kl(first, before), _mean_kl(first, after), _mean_kl(deep, before), _mean_kl(deep, after),
-        relative_rms(old - wanted, [wanted]), relative_rms(new - wanted, [wanted]),
-        *(None if each is None else float(np.mean(each)) for each in losses),
-    )  # fmt: skip
+        paths=names,
+        factor=found.factor,
+        offset=found.offset,
+        spread=found.spread,
+        kl_before=_mean_kl(first, before),
+        kl_after=_mean_kl(first, after),
+        deep_kl_before=_mean_kl(deep, before),
+        deep_kl_after=_mean_kl(deep, after),
+        distance_before=relative_rms(flatten(before.outputs) - wanted, [wanted]),
+        distance_after=relative_rms(flatten(after.outputs) - wanted, [wanted]),
+        loss_before=loss_before,
+        loss_after=loss_after,
+    )
 
 
 def _mean_kl(layers: Sequence[LayerCase], run: Pass) -> float:

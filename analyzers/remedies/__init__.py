@@ -1,8 +1,8 @@
 """What can be done: one file a remedy, naming the causes that it treats. A remedy's code is its file's name.
 
-Each module has `TITLE`, `TREATS` (codes of causes), `explain(case, finding) -> str` and `snippet(case) -> str | None`. A
-remedy that changes stored statistics also has `paths(case, finding) -> list[str] | None`, the layers whose statistics are
-taken anew (None for all), which `analyzers.verification` then tries. To add a remedy, add a file and its test.
+Each module has `TITLE`, `TREATS` (codes of causes), `explain(case, finding) -> str` and `snippet(case) -> str | None`.
+A remedy that changes stored statistics also has `paths(case, finding) -> list[str] | None`, the layers whose statistics
+are taken anew (None for all), which `analyzers.verification` then tries. To add a remedy, add a file and its test.
 """
 
 from __future__ import annotations

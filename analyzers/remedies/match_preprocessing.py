@@ -13,8 +13,10 @@ def explain(case: Case, finding: Finding) -> str:
     """Which correction restores the inference phase."""
     formula = correction(case.input_scale) if case.input_scale else "the training pipeline's steps"
     return (
-        f"Feed {formula} in place of x, which brings the first layers back to the statistics that training left there. Better "
-        "still, put the step into the model (a `Rescaling` layer), so that it cannot be forgotten again. Tell us if data in "
+        f"Feed {formula} in place of x, which brings the first layers back to the statistics that training left "
+        "there. Better "
+        "still, put the step into the model (a `Rescaling` layer), so that it cannot be forgotten again. Tell us if "
+        "data in "
         "production look like this sample: then this is a new domain, and recalibration on it is the remedy."
     )
 

@@ -11,7 +11,8 @@ TREATS = ("no_phase_gap", "stochastic_layers_expected")
 def explain(case: Case, finding: Finding) -> str:
     """What to look at instead."""
     return (
-        "The model needs no repair for what was measured here. If a gap worries you all the same, compare the same figures on "
+        "The model needs no repair for what was measured here. If a gap worries you all the same, compare the same "
+        "figures on "
         "the same data in both phases, with `evaluate` for inference, before changing anything."
     )
 

@@ -19,9 +19,11 @@ def paths(case: Case, finding: Finding) -> list[str] | None:
 def explain(case: Case, finding: Finding) -> str:
     """What is done, on what, and what to prefer."""
     return (
-        "Run data once in the training phase in one large batch and keep the batch statistics as the moving statistics; "
+        "Run data once in the training phase in one large batch and keep the batch statistics as the moving "
+        "statistics; "
         "weights stay as they are. The repaired model was calibrated on the "
-        f"{case.samples} samples that were sent: good for a first look. For production, calibrate on training data, as many "
+        f"{case.samples} samples that were sent: good for a first look. For production, calibrate on training data, "
+        "as many "
         "samples as memory holds. To avoid it next time, train with more steps or a lower momentum."
     )
 

@@ -1,7 +1,7 @@
 """A live Keras 3 model as the pipeline sees it: inputs and outputs, phase-dependent layers, and all of its state.
 
-A *site* is one phase-dependent layer: batch-normalizing, stochastic (dropout, noise) or augmentation. Sites are found on
-layer instances, nested models and wrappers included, and named by their path from the outermost model inwards.
+A *site* is one phase-dependent layer: batch-normalizing, stochastic (dropout, noise) or augmentation. Sites are found
+on layer instances, nested models and wrappers included, and named by their path from the outermost model inwards.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def children(layer: Any) -> list[Any]:
 
 
 def walk(layer: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
-    """Every layer below and including `layer` once, with its path; a shared layer keeps the first path that led to it."""
+    """Every layer below and including `layer` once, with its path; a shared layer keeps its first path."""
     if id(layer) in seen:
         return
     seen.add(id(layer))

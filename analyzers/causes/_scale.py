@@ -1,0 +1,39 @@
+"""Whether the tried correction of the input explains the gap: a rival that several causes must rule out."""
+
+from __future__ import annotations
+
+from analyzers.case import Case, LayerCase, ScaleTrial
+
+COLLAPSE = 0.1  # The trial must remove nine tenths of the divergence, in the first layers and behind.
+CLOSE = 0.25  # ... and of the distance to the training phase's outputs three quarters, which hides the scale by itself.
+ONE_FACTOR = 0.15  # Spread over channels of the factor that each wants: one common to all leaves sampling noise.
+NOTABLE_FACTOR = 0.1  # A factor within 10 % of 1, with little offset, is no forgotten preprocessing.
+NOTABLE_SHIFT = 0.2  # Root mean square shift of the first layers in stored standard deviations that is worth naming.
+
+
+def scale_explains(case: Case) -> bool:
+    """Whether one factor and one offset on the input explain the gap better than the statistics do."""
+    trial = case.input_scale
+    if trial is None:
+        return False
+    first = [x for x in case.layers if x.path in trial.paths]
+    if not _notable(trial, first) or trial.spread > ONE_FACTOR or any(x.at_start for x in first):
+        return False
+    if any(not 0.0 < x.momentum < 1.0 for x in first):
+        return False  # Statistics that could not move belong to another domain.
+    collapsed = trial.kl_after < COLLAPSE * trial.kl_before
+    behind = trial.deep_kl_after <= COLLAPSE * trial.deep_kl_before + 0.01
+    closer = trial.distance_after < CLOSE * trial.distance_before
+    return collapsed and behind and closer and not _deep_disagrees(case, trial)
+
+
+def _notable(trial: ScaleTrial, first: list[LayerCase]) -> bool:
+    """Whether factor or offset are more than the drift of a healthy sample."""
+    shift = max((x.figures.mean_shift_sd for x in first), default=0.0)
+    return abs(trial.factor - 1) > NOTABLE_FACTOR or shift > NOTABLE_SHIFT
+
+
+def _deep_disagrees(case: Case, trial: ScaleTrial) -> bool:
+    """In the training phase the first normalization removes the scale: every layer behind must agree with its store."""
+    deep = [x for x in case.normalizing if x.path not in trial.paths]
+    return any(x.figures.kl > max(5 * x.noise_floor, 0.05) for x in deep)

@@ -1,0 +1,173 @@
+"""The measuring stage: every pass over the model that the explanation needs, and the case that comes out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from analyzers.attribution import Attribution, attribute
+from analyzers.case import Case, Gap, LayerCase, Mechanism
+from analyzers.evaluation import Evaluator
+from analyzers.layer_cases import layer_cases
+from analyzers.observation import Observer, Pass
+from analyzers.phase import Calibrated, assess, calibrated, mechanisms, setting_of
+from analyzers.probes import initial_weights, input_scale
+from analyzers.report import Check, PhaseFigures
+from analyzers.switchboard import Setting
+
+REPEATS = 4  # Training-phase passes where layers draw at random: halves the noise of the figures of one draw.
+REPLAY_TOLERANCE = 1e-5  # Relative; float32 rounding of a reordered reduction, far below any gap worth naming.
+SAME_OUTPUT = 1e-6  # Relative difference of a repeated inference pass that is rounding, not randomness.
+
+Step = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The case with the passes behind it, for verification and the report."""
+
+    case: Case
+    inference: Pass
+    training: Pass
+    fitted: Calibrated | None
+    attribution: Attribution
+    checks: list[Check]
+
+
+def measure(observer: Observer, evaluator: Evaluator, iterations: int | None, step: Step) -> Measured:
+    """Run both phases and everything that is derived from them; `step` hears the fraction of the stage done."""
+    inference = observer.run(Setting(training=False, record=True))
+    again = observer.run(Setting(training=False), repeat=1)
+    training = _first_training_pass(observer)
+    repeats = [training, *_repeats(observer)]
+    step(0.3)
+    parts = mechanisms(observer, inference, training)
+    replay, identical = _replay(observer, training)
+    step(0.45)
+    fitted = calibrated(observer, as_trained="stochastic_layers" in parts or "augmentation" in parts)
+    gap = assess(observer, evaluator, inference, repeats, fitted, parts)
+    step(0.65)
+    layers = layer_cases(observer, inference, training)
+    attribution = _attribution(observer, training, parts, layers, identical)
+    layers = [replace(x, share_of_gap=attribution.shares.get(x.path, 0.0)) for x in layers]
+    step(0.9)
+    case = _case(observer, evaluator, iterations, gap, layers, inference, repeats)
+    checks = [replay, _repeatable(inference, again), _adds_up(attribution)]
+    return Measured(case, inference, training, fitted, attribution, checks)
+
+
+def _case(
+    observer: Observer,
+    evaluator: Evaluator,
+    iterations: int | None,
+    gap: Gap,
+    layers: list[LayerCase],
+    inference: Pass,
+    repeats: list[Pass],
+) -> Case:
+    active = [x for x in layers if x.uses_batch]
+    worth_trying = gap.systematic_significant or gap.undecided
+    return Case(
+        samples=observer.batch.samples,
+        batch_size=observer.batch_size,
+        labelled=observer.batch.y is not None,
+        layers=layers,
+        gap=gap,
+        inference=evaluator.figures(inference.outputs, inference.penalty),
+        training=_mean_figures([evaluator.figures(p.outputs, p.penalty) for p in repeats]),
+        weights=initial_weights.facts(observer.subject),
+        optimizer_iterations=iterations,
+        stochastic=[s.path for s in observer.subject.of_kind("stochastic")],
+        augmentation=[s.path for s in observer.subject.of_kind("augmentation")],
+        non_finite_outputs=not all(np.isfinite(o).all() for o in inference.outputs),
+        input_scale=input_scale.trial(observer, evaluator, active, repeats[0]) if worth_trying else None,
+    )
+
+
+def _first_training_pass(observer: Observer) -> Pass:
+    """Run once to learn which variables a training-phase pass changes, so that only those are put back from then on."""
+    training = observer.run(Setting(training=True, record=True), keep_changes=True)
+    observer.learn_mutable()
+    observer.state.restore(observer.mutable)
+    return training
+
+
+def _repeats(observer: Observer) -> list[Pass]:
+    drawn = observer.subject.of_kind("stochastic") or observer.subject.of_kind("augmentation")
+    return [observer.run(Setting(training=True), repeat=r) for r in range(1, REPEATS)] if drawn else []
+
+
+def _replay(observer: Observer, training: Pass) -> tuple[Check, bool]:
+    """Give the training phase's own statistics back as constants: the outputs must not change."""
+    if not training.calls[0]:
+        return Check(name="replay_identity", passed=None, detail="no batch-normalizing layer to replay"), True
+    replayed = observer.run(Setting(training=True, batch_statistics=False), like=training)
+    worst = max(_relative_difference(a, b) for a, b in zip(replayed.outputs, training.outputs, strict=True))
+    passed = worst <= REPLAY_TOLERANCE
+    detail = (
+        f"replaying the recorded batch statistics as constants changes the training-phase output by at most {worst:.2g}"
+    )
+    if not passed:
+        detail += "; shares of the gap are not given, since statistics alone do not explain this model's training phase"
+    return Check(name="replay_identity", passed=passed, detail=detail), passed
+
+
+def _repeatable(inference: Pass, again: Pass) -> Check:
+    worst = max(_relative_difference(a, b) for a, b in zip(again.outputs, inference.outputs, strict=True))
+    return Check(
+        name="inference_repeatable",
+        passed=worst <= SAME_OUTPUT,
+        detail=f"the inference phase run twice, with other random draws, differs by at most {worst:.2g} (relative)",
+    )
+
+
+def _relative_difference(a: Any, b: Any) -> float:
+    scale = float(np.nanmax(np.abs(np.where(np.isfinite(b), b, np.nan)), initial=0.0)) or 1.0
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    with np.errstate(invalid="ignore"):
+        return float(np.max(np.where(same, 0.0, np.abs(a - b)) / scale, initial=0.0))
+
+
+def _attribution(
+    observer: Observer, training: Pass, parts: dict[Mechanism, float], layers: list[LayerCase], identical: bool
+) -> Attribution:
+    active = {x.path: x.figures.kl for x in layers if x.uses_batch}
+    if not identical or not active:
+        return Attribution(dict.fromkeys(active, 0.0), 0.0, 0.0)
+    alone = list(parts) == ["batch_statistics"]
+    batch_only = training if alone else observer.run(setting_of(frozenset({"batch_statistics"})))
+    return attribute(observer, batch_only, active)
+
+
+def _adds_up(attribution: Attribution) -> Check:
+    total = sum(attribution.shares.values())
+    if total == 0.0:
+        return Check(name="shares_sum_to_gap", passed=None, detail="no gap by batch statistics to share out")
+    return Check(
+        name="shares_sum_to_gap",
+        passed=abs(total - 1.0) < 1e-6,
+        detail=f"the layers' shares sum to {total:.9f}, residual {attribution.residual:.1e}; "
+        f"{100 * attribution.unresolved:.1f}"
+        " % of the gap lies in groups of layers too small to be opened and is shared out by divergence",
+    )
+
+
+def _mean_figures(figures: list[PhaseFigures]) -> PhaseFigures:
+    """Averages over repeated draws, with their standard deviation."""
+    first = figures[0]
+    if len(figures) == 1:
+        return first
+    losses = [f.loss for f in figures if f.loss is not None]
+    spread = {"loss": float(np.std(losses, ddof=1))} if len(losses) > 1 else {}
+    metrics = {k: [f.metrics[k] for f in figures] for k in first.metrics}
+    return PhaseFigures(
+        loss=float(np.mean(losses)) if losses else None,
+        metrics={k: float(np.mean(v)) for k, v in metrics.items()},
+        data_loss=float(np.mean([f.data_loss for f in figures if f.data_loss is not None])) if losses else None,
+        regularization_loss=first.regularization_loss,
+        repeats=len(figures),
+        repeat_sd={**spread, **{k: float(np.std(v, ddof=1)) for k, v in metrics.items()}},
+    )

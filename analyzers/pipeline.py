@@ -1,0 +1,187 @@
+"""The whole way on one screen: load, measure, explain, prescribe, verify, report."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from analyzers import drafting
+from analyzers.batches import TensorSpec, fit_batch, raw_from_arrays, read_batch
+from analyzers.batches.spec import Batch, RawBatch
+from analyzers.causes import judge_all
+from analyzers.errors import BatchTooSmall, InvalidOption
+from analyzers.evaluation import Evaluator, compiled_from_config, compiled_from_names
+from analyzers.facts import Source, batch_facts, identity, model_facts
+from analyzers.measuring import measure
+from analyzers.observation import Observer
+from analyzers.prescribing import Prescription, prescribe
+from analyzers.report import Check, Report, Timing
+from analyzers.running import explained
+from analyzers.subjects.keras_model import KerasSubject
+from analyzers.subjects.loading import LoadedModel, load_model
+from analyzers.subjects.repair import write_repaired
+from analyzers.verdict import decide
+
+DEFAULT_BATCH_SIZE = 32  # Keras' own.
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to diagnose; see `analyzers.diagnose`."""
+
+    batch_size: int | None = None
+    loss: Any = None
+    metrics: Any = None
+    reported: dict[str, float] | None = None
+    seed: int = 0
+
+
+def diagnose_saved(
+    model_path: Path,
+    batch_path: Path,
+    *,
+    repaired_path: Path | None = None,
+    label_column: str | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Report:
+    """See `analyzers.diagnose_files`."""
+    began = time.perf_counter()
+    tell = progress or _silent
+    tell("load", 0.0)
+    raw = read_batch(batch_path, label_column)
+    loaded = load_model(model_path)
+    source = Source(
+        loaded.format,
+        loaded.keras_version,
+        loaded.compile_config,
+        loaded.optimizer_iterations,
+        _sha256(model_path),
+        _sha256(batch_path),
+    )
+    report, prescription = _diagnose(loaded.model, raw, source, Options(**options), tell, began)
+    if repaired_path is not None and prescription.constants:
+        report.checks.append(_write(model_path, repaired_path, loaded, prescription))
+    tell("done", 1.0)
+    return report
+
+
+def diagnose_live(
+    model: Any, x: Any, y: Any, *, sample_weight: Any, progress: Progress | None, **options: Any
+) -> Report:
+    """See `analyzers.diagnose`."""
+    began = time.perf_counter()
+    config = model.get_compile_config() if getattr(model, "compiled", False) else None
+    optimizer = getattr(model, "optimizer", None)
+    steps = int(optimizer.iterations) if optimizer is not None else None
+    source = Source("live", keras.__version__, config, steps)
+    raw = raw_from_arrays(x, y, sample_weight)
+    return _diagnose(model, raw, source, Options(**options), progress or _silent, began)[0]
+
+
+def _diagnose(
+    model: Any, raw: RawBatch, source: Source, options: Options, tell: Progress, began: float
+) -> tuple[Report, Prescription]:
+    subject = KerasSubject(model)
+    batch = fit_batch(raw, *specs(model))
+    compiled, complaint = compiled_from_config(source.compile_config)
+    compiled = compiled_from_names(compiled, options.loss, options.metrics)
+    evaluator = Evaluator(compiled, batch.output_names, batch.y, batch.sample_weight)
+    marks = [began, time.perf_counter()]
+    with explained(), Observer(subject, batch, _batch_size(options, batch, subject), options.seed) as observer:
+        tell("measure", 0.1)
+        measured = measure(observer, evaluator, source.optimizer_iterations, lambda f: tell("measure", 0.1 + 0.5 * f))
+        marks.append(time.perf_counter())
+        tell("explain", 0.65)
+        findings = judge_all(measured.case)
+        judgement = decide(measured.case, findings)
+        marks.append(time.perf_counter())
+        tell("verify", 0.7)
+        prescription = prescribe(observer, evaluator, measured, findings, judgement.primary)
+        marks.append(time.perf_counter())
+    measured.checks.append(_unchanged(observer))
+    if complaint:
+        measured.checks.append(Check(name="compile_settings", passed=False, detail=complaint))
+    facts = model_facts(subject, compiled, source)
+    report = drafting.report(
+        measured, findings, judgement, prescription, facts, batch_facts(batch, source.batch_sha256)
+    )
+    report.id = identity(observer.state.recorded_digest(), str(batch.samples), repr(options))
+    report.timing_s = _timing(marks)
+    return report, prescription
+
+
+def specs(model: Any) -> tuple[list[TensorSpec], list[TensorSpec]]:
+    """Inputs and outputs of a built model, in its own order."""
+    return _specs(model.inputs, getattr(model, "input_names", None)), _specs(
+        model.outputs, getattr(model, "output_names", None)
+    )
+
+
+def _specs(tensors: Sequence[Any], names: Sequence[str] | None) -> list[TensorSpec]:
+    given = list(names) if names and len(names) == len(tensors) else [t.name for t in tensors]
+    return [TensorSpec(n, tuple(t.shape), str(t.dtype)) for n, t in zip(given, tensors, strict=True)]
+
+
+def _batch_size(options: Options, batch: Batch, subject: KerasSubject) -> int:
+    if options.batch_size is not None and options.batch_size < 1:
+        raise InvalidOption(f"batch_size must be 1 or more, it is {options.batch_size}")
+    fixed = subject.fixed_batch
+    if fixed is not None and batch.samples < fixed:
+        raise BatchTooSmall(f"the model is built for batches of exactly {fixed} samples, {batch.samples} were sent")
+    return fixed or min(options.batch_size or DEFAULT_BATCH_SIZE, batch.samples)
+
+
+def _unchanged(observer: Observer) -> Check:
+    changed = observer.state.changed()
+    same = observer.state.digest() == observer.state.recorded_digest()
+    return Check(
+        name="model_unchanged",
+        passed=same and not changed,
+        detail=f"all {len(observer.state.values)} variables hold the bytes that they held before "
+        f"{observer.passes_run} passes"
+        if same
+        else f"{len(changed)} variables differ from the upload",
+    )
+
+
+def _write(model_path: Path, repaired_path: Path, loaded: LoadedModel, prescription: Prescription) -> Check:
+    replacements = []
+    sites = {s.path: s.layer for s in KerasSubject(loaded.model).of_kind("batch_normalizing")}
+    for path, (mean, variance) in prescription.constants.items():
+        replacements += [(sites[path].moving_mean, mean), (sites[path].moving_variance, variance)]
+    manifest = write_repaired(model_path, repaired_path, loaded.model, replacements)
+    changed = len(manifest["changed"])
+    how = (
+        "the file was saved anew by Keras"
+        if manifest["rewritten"]
+        else "every other dataset and member is the upload's own"
+    )
+    return Check(
+        name="repaired_model_manifest",
+        passed=not manifest["rewritten"],
+        detail=f"{changed} datasets of moving_mean and moving_variance differ from the upload; {how}",
+    )
+
+
+def _timing(marks: list[float]) -> Timing:
+    load, measured, explain, verify = (b - a for a, b in itertools.pairwise(marks))
+    return Timing(load=load, measure=measured, explain=explain, verify=verify, total=time.perf_counter() - marks[0])
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _silent(stage: str, fraction: float) -> None:
+    """Progress that nobody listens to."""

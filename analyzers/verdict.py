@@ -1,0 +1,78 @@
+"""From findings to a verdict, a primary cause and a headline: what a reader sees first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from analyzers.case import Case, Finding
+from analyzers.causes import Cause
+from analyzers.report import RemedyFinding, Severity, Verdict
+
+CERTAIN = 0.9  # A cause this sure decides a gap whose own noise cannot be estimated (three samples, say).
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The verdict and what it rests on."""
+
+    verdict: Verdict
+    severity: Severity
+    primary: str | None
+
+
+def decide(case: Case, findings: list[tuple[Cause, Finding]]) -> Judgement:
+    """The verdict follows from the gap; where that is undecided, a certain cause decides it."""
+    loud = [(c, f) for c, f in findings if f.severity != "info"]
+    primary = loud[0][0].code if loud else _benign(findings)
+    severity: Severity = loud[0][1].severity if loud else "info"
+    if case.gap.significant or case.non_finite_outputs:
+        return Judgement("phase_gap", severity if loud or not _unexplained(case, primary) else "warning", primary)
+    if not case.gap.undecided:
+        return Judgement("no_phase_gap", severity, primary)
+    if loud and loud[0][1].confidence >= CERTAIN:
+        return Judgement("phase_gap", severity, primary)
+    return Judgement("inconclusive", severity, primary)
+
+
+def _benign(findings: list[tuple[Cause, Finding]]) -> str | None:
+    return findings[0][0].code if findings else None
+
+
+def _unexplained(case: Case, primary: str | None) -> bool:
+    return primary is None and (case.gap.systematic_significant or case.gap.training_better)
+
+
+def headline(case: Case, judgement: Judgement, findings: list[tuple[Cause, Finding]], fix: RemedyFinding | None) -> str:
+    """One or two sentences: what is wrong, where, what to do."""
+    title = next((c.title for c, _ in findings if c.code == judgement.primary), None)
+    layers = next((f.layers for c, f in findings if c.code == judgement.primary), [])
+    what = _figures(case)
+    if judgement.verdict == "inconclusive" and title is None:
+        return f"{case.samples} samples are too few to tell a gap from chance: send {_enough(case)} or more. {what}"
+    if title is None:
+        return f"The phases differ beyond chance, and none of the known causes explains it. {what}"
+    where = f" ({_place(layers)})" if layers and judgement.primary != "weights_untrained" else ""
+    remedy = f" {fix.title}." if fix is not None and fix.code != "none_needed" else ""
+    return f"{title}{where}. {what}{remedy}".replace(". .", ".").strip()
+
+
+def _place(layers: list[str]) -> str:
+    names = [p.rsplit("/", 1)[-1] for p in layers[:2]]
+    rest = len(layers) - len(names)
+    return ", ".join(f"`{n}`" for n in names) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _figures(case: Case) -> str:
+    name = next(iter(case.inference.metrics), None)
+    if name is not None:
+        inference, training = case.inference.metrics[name], case.training.metrics[name]
+        return f"Inference gives {name} {inference:.3g}, the training phase {training:.3g}."
+    if case.inference.loss is not None and case.training.loss is not None:
+        return f"Inference gives loss {case.inference.loss:.3g}, the training phase {case.training.loss:.3g}."
+    return f"Outputs of the phases differ by {100 * case.gap.total:.3g} % of their spread."
+
+
+def _enough(case: Case) -> int:
+    """Samples at which the noise floor would fall to a third of the difference seen: it falls as 1 / sqrt(n)."""
+    ratio = 3.0 * case.gap.noise_floor / max(case.gap.systematic, 1e-12)
+    return max(16, min(4096, int(case.samples * max(ratio, 2.0) ** 2)))
