@@ -24,7 +24,9 @@ BOMB_FLOOR_BYTES = 1 << 24
 MAX_EXPANSION = 100
 """How many times its stored size a dataset may declare. Keras stores weights unpacked."""
 
-NUMBER_KINDS = "fiub"
+WEIGHT_KINDS = "fiubVS"
+"""NumPy's kinds of numbers, raw bytes (bfloat16 is stored so) and text of fixed length. References and data of free
+length are none."""
 
 
 def check_hdf5(file: h5py.File) -> None:
@@ -66,7 +68,7 @@ def _checked_child(group: h5py.Group, name: str) -> Any:
 def _check_dataset(dataset: h5py.Dataset, name: str) -> None:
     if dataset.external or dataset.is_virtual:
         raise ModelUnsafe(f"The data of {_shown(name)} is kept in another file. Save the model with Keras.")
-    if dataset.dtype.kind not in NUMBER_KINDS and dataset.dtype.kind not in "SOV":
+    if dataset.dtype.kind not in WEIGHT_KINDS:
         raise ModelUnreadable(f"The weights file holds no numbers at {_shown(name)}.")
     nbytes = math.prod(int(size) for size in dataset.shape or ()) * dataset.dtype.itemsize
     stored = dataset.id.get_storage_size()

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from analyzers.errors import ModelUnreadable, ModelUnsafe
 
+MAX_BYTES = 1 << 25
+"""32 MiB of configuration. EfficientNetV2-L has 1.0 MB; Keras takes seconds for every 10 MB."""
+
 MAX_DEPTH = 200
 """Nesting of brackets. EfficientNetV2-L has 11 and each nested model adds some; Python's parser gives up near 1000."""
+
+BRACKETS = re.compile(r"[\[\]{}]")
 
 
 def parse_json(content: str | bytes, what: str) -> dict[str, Any]:
@@ -19,6 +25,8 @@ def parse_json(content: str | bytes, what: str) -> dict[str, Any]:
         ModelUnsafe: nested absurdly deep, or a key stands twice (readers differ in which one they believe).
     """
     text = _decoded(content, what)
+    if len(text) > MAX_BYTES:
+        raise ModelUnsafe(f"The model's {what} is larger than {MAX_BYTES >> 20} MiB. No real model's is.")
     _check_depth(text, what)
     try:
         value = json.loads(text, object_pairs_hook=lambda pairs: _unique(pairs, what))
@@ -40,13 +48,10 @@ def _decoded(content: str | bytes, what: str) -> str:
 
 def _check_depth(text: str, what: str) -> None:
     depth = 0
-    for character in text:
-        if character in "[{":
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise ModelUnsafe(f"The model's {what} is nested more than {MAX_DEPTH} levels deep. No real model is.")
-        elif character in "]}":
-            depth -= 1
+    for bracket in BRACKETS.findall(text):
+        depth += 1 if bracket in "[{" else -1
+        if depth > MAX_DEPTH:
+            raise ModelUnsafe(f"The model's {what} is nested more than {MAX_DEPTH} levels deep. No real model is.")
 
 
 def _unique(pairs: list[tuple[str, Any]], what: str) -> dict[str, Any]:

@@ -12,17 +12,15 @@ from analyzers.errors import ModelUnreadable
 from analyzers.subjects.archive import check_archive, read_member
 from analyzers.subjects.facts import ModelFile, normalized_compile_config, scalar_count, text
 from analyzers.subjects.hdf5_safety import check_hdf5
-from analyzers.subjects.json_text import parse_json
+from analyzers.subjects.json_text import MAX_BYTES, parse_json
 
 CONFIG = "config.json"
 METADATA = "metadata.json"
 WEIGHTS = "model.weights.h5"
 
-ITERATIONS = "optimizer/vars/0"
-"""Where Keras 3 keeps the optimizer's step count: it is the first variable that every optimizer creates."""
-
-MAX_CONFIG_BYTES = 1 << 25
-"""32 MiB of configuration. EfficientNetV2-L has 1.0 MB; Keras takes seconds for every 10 MB."""
+ITERATIONS = ("optimizer/inner_optimizer/vars/0", "optimizer/vars/0")
+"""Where Keras 3 keeps the optimizer's step count: it is the first variable that every optimizer creates. An optimizer
+that scales the loss for mixed precision leaves counting to the one inside of it."""
 
 
 def read_keras_archive(path: Path) -> ModelFile:
@@ -44,7 +42,8 @@ def read_keras_archive(path: Path) -> ModelFile:
         metadata = _json_object(archive, METADATA) if METADATA in names else {}
         with archive.open(WEIGHTS) as member, h5py.File(member, "r") as weights:
             check_hdf5(weights)
-            iterations = scalar_count(weights.get(ITERATIONS))
+            counts = (scalar_count(weights.get(place)) for place in ITERATIONS)
+            iterations = next((count for count in counts if count is not None), None)
     return ModelFile(
         format="keras",
         config=config,
@@ -55,4 +54,4 @@ def read_keras_archive(path: Path) -> ModelFile:
 
 
 def _json_object(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
-    return parse_json(read_member(archive, name, MAX_CONFIG_BYTES), name)
+    return parse_json(read_member(archive, name, MAX_BYTES), name)

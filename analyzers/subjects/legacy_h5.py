@@ -64,7 +64,7 @@ def _iterations(file: h5py.File) -> int | None:
             found.append(count)
 
     group.visititems(visit)
-    return found[0] if found else None
+    return max(found, default=None)  # a loss-scaling optimizer's own count stays at 0
 
 
 def _not_a_model(file: h5py.File) -> str:

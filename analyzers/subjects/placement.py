@@ -62,7 +62,8 @@ def patch_for_legacy(model: keras.Model, replacements: Sequence[Replacement], fi
     for variable, dataset in _legacy_places(model, file):
         if id(variable) in changing and dataset in file:
             was, becomes = changing[id(variable)]
-            _add(patch, dataset, was.astype(file[dataset].dtype), becomes.astype(file[dataset].dtype))
+            stored = file[dataset].dtype
+            _add(patch, dataset, was.astype(stored), becomes.astype(stored))
             placed.add(id(variable))
     return patch if placed == set(changing) else None
 

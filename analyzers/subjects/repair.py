@@ -132,5 +132,12 @@ def _changes(patch: Patch) -> list[dict[str, Any]]:
 
 def _largest_change(was: Any, becomes: Any) -> float | str:
     """A number, or its name where it is not finite: JSON has no NaN."""
-    largest = float(np.max(np.abs(becomes.astype("float64") - was.astype("float64")), initial=0.0))
+    largest = float(np.max(np.abs(_numbers(becomes) - _numbers(was)), initial=0.0))
     return largest if math.isfinite(largest) else "NaN" if math.isnan(largest) else "Infinity"
+
+
+def _numbers(values: Any) -> Any:
+    """As float64. HDF5 knows no bfloat16, so Keras stores its two bytes: the upper half of a float32."""
+    if values.dtype.kind == "V" and values.dtype.itemsize == 2:
+        values = (values.view("uint16").astype("uint32") << 16).view("float32")
+    return values.astype("float64")
