@@ -7,7 +7,7 @@ Units stand in the names. Each default is safe for a stranger's upload on a smal
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -145,3 +145,8 @@ class Settings(BaseSettings):
     def request_limit_bytes(self) -> int:
         """The largest body that can be a valid submission: both files, their fields and the framing."""
         return self.model_limit_bytes + self.batch_limit_bytes + 8 * self.field_limit_bytes
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """The settings of the environment, but for those that are given here."""
+    return Settings(**overrides)

@@ -1,0 +1,56 @@
+"""Answers in the API's forms: strict JSON, problems, reports."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel
+
+from app.api.context import Context
+from app.api.schemas import Job, job_of
+from app.blobs.local import REPORT
+from app.errors import MEDIA_TYPE, NotFound, Problem
+from app.jobs.models import Diagnosis
+
+
+class StrictJSONResponse(JSONResponse):
+    """JSON that every parser reads: a number that is not finite is a fault of ours, not an answer."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+class ProblemResponse(StrictJSONResponse):
+    """An error answer."""
+
+    media_type = MEDIA_TYPE
+
+
+def problem_response(problem: Problem) -> ProblemResponse:
+    return ProblemResponse(problem.document(), status_code=problem.status, headers=problem.headers)
+
+
+def model_response(model: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return StrictJSONResponse(model.model_dump(mode="json"), status_code=status, headers=headers)
+
+
+def report_bytes(context: Context, diagnosis: Diagnosis) -> bytes:
+    """The stored report, as it was written."""
+    return context.services.blobs.output(diagnosis.id, diagnosis.attempt, REPORT).read_bytes()
+
+
+def report_response(context: Context, diagnosis: Diagnosis, headers: dict[str, str] | None = None) -> Response:
+    return Response(report_bytes(context, diagnosis), media_type="application/json", headers=headers)
+
+
+def job_with_report(context: Context, diagnosis: Diagnosis) -> Job:
+    """The job, with its report where it has succeeded."""
+    if diagnosis.status != "succeeded":
+        return job_of(diagnosis)
+    try:
+        report = json.loads(report_bytes(context, diagnosis))
+    except NotFound:
+        report = None  # removed between the two looks
+    return job_of(diagnosis, report)

@@ -1,0 +1,85 @@
+"""Every error as a problem: ours, the framework's, and what nobody expected."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from sqlalchemy.exc import OperationalError
+from starlette.exceptions import HTTPException
+
+from app.api.answers import problem_response
+from app.errors import (
+    InsufficientStorage,
+    Internal,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    Problem,
+    Unauthorized,
+)
+
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+INTERNAL = "Something went wrong in the service. Its operator finds the reason in the log."
+
+log = structlog.get_logger(__name__)
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Answer every error with application/problem+json."""
+    app.add_exception_handler(Problem, _on_problem)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(Exception, _on_anything_else)
+    app.add_exception_handler(OSError, _on_anything_else)
+    app.add_exception_handler(OperationalError, _on_anything_else)
+
+
+async def _on_problem(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return problem_response(error)
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return problem_response(_of_status(request, error.status_code, error.headers or {}))
+
+
+def _of_status(request: Request, status: int, headers: Mapping[str, str]) -> Problem:
+    if status == 404:
+        return NotFound("Nothing is at this address. The API is described at /docs.")
+    if status == 405:
+        return MethodNotAllowed(f"{request.method} is not possible at this address.", headers=dict(headers))
+    if status in (401, 403):
+        return Unauthorized("An API key is needed.", headers=dict(headers))
+    return InvalidRequest("The request could not be read.") if status < 500 else Internal(INTERNAL)
+
+
+async def _on_validation_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return problem_response(InvalidRequest("; ".join(_sentence(item) for item in error.errors()[:5]) + "."))
+
+
+def _sentence(item: dict[str, Any]) -> str:
+    where = ".".join(str(part) for part in item["loc"][1:]) or "the request"
+    return f"`{where[:80]}`: {str(item['msg'])[:200]}"
+
+
+async def _on_anything_else(_: Request, error: Exception) -> Response:
+    if is_full_disk(error):
+        log.error("disk_full", reason=type(error).__name__)
+        return problem_response(InsufficientStorage("The server has run out of disk space. Try again later."))
+    log.error("unexpected_error", exc_info=error)
+    return problem_response(Internal(INTERNAL))
+
+
+def is_full_disk(error: Exception) -> bool:
+    """Whether the disk is to blame, as the file system or SQLite say it."""
+    if isinstance(error, OSError):
+        return error.errno in FULL_DISK
+    return isinstance(error, OperationalError) and "disk is full" in str(error.orig)

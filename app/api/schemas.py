@@ -1,0 +1,114 @@
+"""What the API answers, as pydantic models: the source of its OpenAPI description."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.errors import CATALOG, problem_document
+from app.jobs.models import Diagnosis
+from app.jobs.states import Status
+
+
+class ProblemDocument(BaseModel):
+    """An error after RFC 9457. `code` tells programs what `detail` tells people."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(examples=["/problems/batch_mismatch"])
+    title: str
+    status: int
+    detail: str = Field(
+        examples=["input `image` wants (None, 224, 224, 3), the batch has (8, 3, 224, 224): it looks channels-first"]
+    )
+    code: str = Field(json_schema_extra={"enum": list(CATALOG)})
+
+
+class Progress(BaseModel):
+    """How far a job has come."""
+
+    stage: str = Field(examples=["measure"])
+    fraction: float = Field(ge=0, le=1)
+
+
+class Job(BaseModel):
+    """A diagnosis from submission to report."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    id: str
+    status: Status
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    progress: Progress
+    report: dict[str, Any] | None = Field(description="The report once succeeded, else null.")
+    error: ProblemDocument | None = Field(description="The problem once failed, else null.")
+    model_name: str
+    attempt: int = Field(description="Number of the run; larger than 1 where an earlier one was interrupted.")
+
+
+class JobSummary(BaseModel):
+    """One line of the list of diagnoses."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    id: str
+    status: Status
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    progress: Progress
+    model_name: str
+    verdict: str | None
+    primary_cause: str | None
+    severity: str | None
+    headline: str | None
+    error_code: str | None
+
+
+class JobPage(BaseModel):
+    """A page of the list, newest first."""
+
+    items: list[JobSummary]
+    next_cursor: str | None = Field(description="Pass as `cursor` for the next page; null on the last.")
+
+
+def at(seconds: float | None) -> datetime | None:
+    """A time of the database as an aware datetime."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, tz=UTC)
+
+
+def job_of(diagnosis: Diagnosis, report: dict[str, Any] | None = None) -> Job:
+    return Job(**_common(diagnosis), report=report, error=error_of(diagnosis), attempt=diagnosis.attempt)
+
+
+def summary_of(diagnosis: Diagnosis) -> JobSummary:
+    return JobSummary(
+        **_common(diagnosis),
+        verdict=diagnosis.verdict,
+        primary_cause=diagnosis.primary_cause,
+        severity=diagnosis.severity,
+        headline=diagnosis.headline,
+        error_code=diagnosis.error_code,
+    )
+
+
+def error_of(diagnosis: Diagnosis) -> ProblemDocument | None:
+    if diagnosis.error_code is None:
+        return None
+    return ProblemDocument(**problem_document(diagnosis.error_code, diagnosis.error_detail or ""))
+
+
+def _common(diagnosis: Diagnosis) -> dict[str, Any]:
+    return {
+        "id": diagnosis.id,
+        "status": diagnosis.status,
+        "created_at": at(diagnosis.created_at),
+        "started_at": at(diagnosis.started_at),
+        "finished_at": at(diagnosis.finished_at),
+        "progress": Progress(stage=diagnosis.stage, fraction=diagnosis.fraction),
+        "model_name": diagnosis.model_name,
+    }

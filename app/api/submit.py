@@ -1,0 +1,141 @@
+"""`POST /diagnose`: receive, accept, wait as long as was asked for, answer.
+
+What can be refused without the body is refused before a byte of it is read, in this order: too many requests, body
+declared too large, queue full, disk full. From `accept` on the job is on disk and in the queue; a client that goes away
+then does not take it along.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+from starlette.requests import ClientDisconnect
+
+from app.api.answers import model_response, report_response
+from app.api.context import Context, context_of, wants_html
+from app.api.openapi import SUBMIT_DESCRIPTION
+from app.api.prefer import Waiting, parse_waiting
+from app.api.schemas import job_of
+from app.api.upload import Upload, in_pieces, new_diagnosis_id
+from app.errors import Conflict, InputProblem, InsufficientStorage, InvalidRequest, NotFound, PayloadTooLarge, QueueFull
+from app.jobs.models import Diagnosis
+from app.jobs.states import Submission
+
+KEY_LIMIT = 255
+
+router = APIRouter(tags=["diagnoses"])
+
+
+@router.post("/diagnose", **SUBMIT_DESCRIPTION)
+async def diagnose(request: Request) -> Response:
+    """Diagnose a model on a sample batch.
+
+    Answers 200 with the report if it is ready in time, else 202 with the job; `Prefer` says how long to wait.
+    """
+    context = context_of(request)
+    key_hash = _key_hash(request)
+    settings = context.settings
+    waiting = parse_waiting(request.headers.getlist("prefer"), settings.wait_seconds, settings.wait_limit_seconds)
+    _check_length(request, context)
+    async with _place_in_queue(context):
+        submission = await _receive(request, context)
+        diagnosis = await _accept(context, submission, key_hash)
+    if wants_html(request):
+        return RedirectResponse(f"/diagnoses/{diagnosis.id}/report", status_code=303)
+    await context.watch.ended(diagnosis.id, 0.0 if diagnosis.status not in ("queued", "running") else waiting.seconds)
+    return await _answer(context, diagnosis.id, waiting)
+
+
+def _key_hash(request: Request) -> str | None:
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return None
+    if not 0 < len(key) <= KEY_LIMIT:
+        raise InvalidRequest(f"Idempotency-Key must have 1 to {KEY_LIMIT} characters.")
+    owner = request.scope.get("state", {}).get("owner", "")
+    return hashlib.sha256(f"{owner}\n{key}".encode()).hexdigest()
+
+
+def _check_length(request: Request, context: Context) -> None:
+    limit = context.settings.request_limit_bytes
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > limit:
+        raise PayloadTooLarge(f"The body has {int(declared)} bytes; at most {limit} are accepted.")
+    needed = (int(declared) if declared.isdigit() else 0) + context.settings.disk_reserve_bytes
+    if context.services.blobs.free_bytes() < needed:
+        raise InsufficientStorage("The server has too little free disk space for this upload. Try again later.")
+
+
+@asynccontextmanager
+async def _place_in_queue(context: Context) -> AsyncIterator[None]:
+    """Hold a place from before the body is read until its row is there: uploads under way count as waiting jobs."""
+    depth = await asyncio.to_thread(context.services.store.queue_depth)
+    if depth + context.uploads_under_way >= context.settings.queue_limit_jobs:
+        retry_after = str(context.settings.queue_full_retry_after_seconds)
+        raise QueueFull(
+            f"{depth} diagnoses are waiting already, as many as may. Try again after the time in Retry-After.",
+            headers={"Retry-After": retry_after},
+        )
+    context.uploads_under_way += 1
+    try:
+        yield
+    finally:
+        context.uploads_under_way -= 1
+
+
+async def _receive(request: Request, context: Context) -> Submission:
+    diagnosis_id = new_diagnosis_id()
+    blobs = context.services.blobs
+    folder = await asyncio.to_thread(blobs.receive, diagnosis_id)
+    try:
+        upload = Upload(context.settings, request.headers.get("content-type", ""), folder, diagnosis_id)
+        try:
+            async with asyncio.timeout(context.settings.upload_seconds):
+                async for piece in in_pieces(request.stream()):
+                    await asyncio.to_thread(upload.feed, piece)
+            submission = upload.finish()
+        finally:
+            upload.close()
+        await asyncio.to_thread(blobs.accept, diagnosis_id)
+        return submission
+    except TimeoutError as error:
+        raise InvalidRequest(f"The upload took longer than {context.settings.upload_seconds:g} seconds.") from error
+    except ClientDisconnect as error:
+        raise InvalidRequest("The client went away before the body had ended.") from error
+    finally:
+        await asyncio.shield(asyncio.to_thread(blobs.discard, diagnosis_id))  # after `accept` there is nothing left
+
+
+async def _accept(context: Context, submission: Submission, key_hash: str | None) -> Diagnosis:
+    services = context.services
+    created = False
+    try:
+        diagnosis, created = await asyncio.to_thread(services.store.submit, submission, key_hash)
+        return diagnosis
+    finally:
+        if not created:
+            await asyncio.shield(asyncio.to_thread(services.blobs.remove, submission.id))
+
+
+async def _answer(context: Context, diagnosis_id: str, waiting: Waiting) -> Response:
+    headers = {"Location": f"/diagnoses/{diagnosis_id}"}
+    if waiting.applied is not None:
+        headers["Preference-Applied"] = waiting.applied
+    try:
+        diagnosis = await asyncio.to_thread(context.services.store.get, diagnosis_id)
+    except NotFound as error:
+        raise Conflict("The diagnosis was removed while it ran.") from error
+    if diagnosis.status == "succeeded":
+        return await asyncio.to_thread(report_response, context, diagnosis, headers)
+    if diagnosis.status == "failed":
+        code, detail = diagnosis.error_code or "internal", diagnosis.error_detail or ""
+        raise InputProblem(code, detail, headers=headers, id=diagnosis.id)
+    if diagnosis.status == "cancelled":
+        raise Conflict("The diagnosis was cancelled while it ran.", headers=headers, id=diagnosis.id)
+    headers["Retry-After"] = str(context.settings.retry_after_seconds)
+    return model_response(job_of(diagnosis), 202, headers)

@@ -1,0 +1,160 @@
+"""The command line. Starts without TensorFlow, NumPy or the web stack; each command imports what it needs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from app import __version__
+from app.settings import ENV_PREFIX, Settings, load_settings
+
+EXIT_INPUT_AT_FAULT = 2
+
+cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+ParentPid = Annotated[int | None, typer.Option("--parent-pid", hidden=True)]
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of uploads, results and the database.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"phasegap {__version__}")
+        raise typer.Exit
+
+
+@cli.callback()
+def root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """Why does my model predict differently than it trains?"""
+
+
+@cli.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)] = 8000,
+    data_dir: DataDir = None,
+) -> None:
+    """Run the service: web process and worker, until interrupted."""
+    from app.logs import configure_logs
+    from app.supervisor import serve as supervise
+
+    settings = _settings(data_dir)
+    configure_logs(settings, "supervisor")
+    raise typer.Exit(supervise(settings, host, port))
+
+
+@cli.command(hidden=True)
+def web(
+    listener: Annotated[int, typer.Option(help="Descriptor of the listening socket.")], parent_pid: ParentPid = None
+) -> None:
+    """The web process of `serve`."""
+    import socket
+
+    settings = _begin_process("web", parent_pid, None)
+    from app.web import serve_web
+
+    raise typer.Exit(serve_web(settings, socket.socket(fileno=listener)))
+
+
+@cli.command()
+def worker(data_dir: DataDir = None, parent_pid: ParentPid = None) -> None:
+    """Run a worker alone, beside web processes that share its database and data folder."""
+    settings = _begin_process("worker", parent_pid, data_dir)
+    from app.sandbox.host import Sandbox
+    from app.worker.process import run_worker
+
+    run_worker(settings, Sandbox())
+
+
+@cli.command()
+def settings() -> None:
+    """List every setting: environment variable, value in force, default, meaning."""
+    in_force = load_settings()
+    for name, field in Settings.model_fields.items():
+        value = getattr(in_force, name)
+        changed = "" if value == _default(field) else f"  (default: {_default(field)})"
+        typer.echo(f"{ENV_PREFIX}{name.upper()} = {value}{changed}\n    {field.description}")
+
+
+@cli.command("hash-key")
+def hash_key(key: Annotated[str, typer.Option(prompt=True, hide_input=True, help="The API key.")]) -> None:
+    """Print what to put into PHASEGAP_API_KEY_HASHES for an API key."""
+    import hashlib
+
+    typer.echo(hashlib.sha256(key.encode()).hexdigest())
+
+
+@cli.command()
+def diagnose(
+    model: Annotated[Path, typer.Argument(help="The saved model.", exists=True, dir_okay=False)],
+    batch: Annotated[Path, typer.Argument(help="The sample batch.", exists=True, dir_okay=False)],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Batch size of the training.")] = None,
+    loss: Annotated[str | None, typer.Option(help="Keras identifier that replaces the compiled loss.")] = None,
+    metrics: Annotated[str | None, typer.Option(help="Keras identifiers, comma-separated.")] = None,
+    reported: Annotated[str | None, typer.Option(help='Figures seen while training: {"accuracy": 1.0}.')] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Same input and seed: same report.")] = 0,
+    label_column: Annotated[str | None, typer.Option(help="Label column of a CSV or Parquet batch.")] = None,
+    repaired: Annotated[Path | None, typer.Option(help="Where to write the repaired model, if there is one.")] = None,
+) -> None:
+    """Diagnose a model on a sample batch in this process, without a server. Only for models that you trust."""
+    from app.local import diagnose_locally
+
+    options: dict[str, Any] = {
+        "batch_size": batch_size,
+        "loss": loss,
+        "metrics": metrics,
+        "seed": seed,
+        "label_column": label_column,
+        "repaired_path": repaired,
+    }
+    problem = diagnose_locally(model, batch, reported, options, as_json=as_json)
+    if problem is not None:
+        if as_json:
+            typer.echo(json.dumps(problem))
+        else:
+            from app.terminal import print_problem
+
+            print_problem(problem)
+        raise typer.Exit(EXIT_INPUT_AT_FAULT)
+
+
+def _settings(data_dir: Path | None) -> Settings:
+    return load_settings() if data_dir is None else load_settings(data_dir=data_dir)
+
+
+def _default(field: Any) -> object:
+    return field.default.absolute() if isinstance(field.default, Path) else field.default
+
+
+def _begin_process(name: str, parent_pid: int | None, data_dir: Path | None) -> Settings:
+    from app.kin import die_with_parent
+    from app.logs import configure_logs
+
+    if parent_pid is not None:
+        die_with_parent(parent_pid)
+    settings = _settings(data_dir)
+    configure_logs(settings, name)
+    return settings
+
+
+def main() -> None:
+    """The entry point of `phasegap`."""
+    from pydantic import ValidationError
+
+    try:
+        cli()
+    except ValidationError as error:
+        for item in error.errors():
+            name = ENV_PREFIX + "_".join(str(part) for part in item["loc"]).upper()
+            typer.echo(f"{name}: {item['msg']}", err=True)
+        sys.exit(EXIT_INPUT_AT_FAULT)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,3 @@
+"""HTML: one typed context a page, Jinja templates, static files of our own. Everything shown is hostile until
+escaped.
+"""

@@ -1,0 +1,100 @@
+"""Templates and what they may do to a value. Autoescape is on for all of them; no template marks anything as safe."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from app import __version__
+from app.jobs.models import Diagnosis
+
+SHOWN_LIMIT = 200
+TEXT_LIMIT = 8000
+REFRESH_SECONDS = 2
+
+
+@dataclass(frozen=True)
+class ReportContext:
+    """What the report page shows. `report` has passed the report's own validation."""
+
+    diagnosis: Diagnosis
+    report: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class WaitingContext:
+    """What a diagnosis without a report shows."""
+
+    diagnosis: Diagnosis
+    refresh_seconds: int | None
+
+
+def shown(value: object, limit: int = SHOWN_LIMIT) -> str:
+    """Text without control and direction characters, cut where it is too long to be read."""
+    text = str(value)[: limit * 4]
+    kept = "".join(char if unicodedata.category(char)[0] != "C" else " " for char in text)
+    return kept if len(kept) <= limit else kept[: limit - 1] + "…"
+
+
+def paragraph(value: object) -> str:
+    """`shown`, for longer texts."""
+    return shown(value, TEXT_LIMIT)
+
+
+def code(value: object) -> str:
+    """Code to paste: its line breaks stay."""
+    return "\n".join(shown(line, 400) for line in str(value)[:TEXT_LIMIT].splitlines())
+
+
+def number(value: object) -> str:
+    """A figure with as many digits as mean something."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return shown(value, 60)
+    return str(value) if isinstance(value, int) else f"{value:.4g}"
+
+
+def moment(seconds: float | None) -> str:
+    """A time of the database for people."""
+    return "–" if seconds is None else datetime.fromtimestamp(seconds, tz=UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def words(value: object) -> str:
+    """A code as words."""
+    return shown(value).replace("_", " ")
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(shown=shown, paragraph=paragraph, code=code, number=number, moment=moment, words=words)
+    environment.globals["version"] = __version__
+    return environment
+
+
+ENVIRONMENT = _environment()
+
+
+def render(template: str, context: object) -> str:
+    """A page from its template and its typed context, which the template sees as `page`."""
+    return ENVIRONMENT.get_template(template).render(page=context)
+
+
+def report_page(diagnosis: Diagnosis, report: dict[str, Any]) -> str:
+    return render("report.html", ReportContext(diagnosis, report))
+
+
+def waiting_page(diagnosis: Diagnosis) -> str:
+    is_open = diagnosis.status in ("queued", "running")
+    return render("waiting.html", WaitingContext(diagnosis, REFRESH_SECONDS if is_open else None))

@@ -1,0 +1,147 @@
+"""`phasegap serve`: a small process that keeps a web process and a worker process running.
+
+It does nothing that could fail: it holds the listening socket (so that connections wait while the web process restarts
+and the port stays the same), starts the two, starts them again when they die, and on SIGTERM lets both finish their
+handover before it exits with 0. Both die with it, so killing it leaves no orphan.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+
+import structlog
+
+from app.settings import ENV_PREFIX, Settings
+
+LOOK_S = 0.05
+QUICK_DEATH_S = 5.0
+LONGEST_PAUSE_S = 10.0
+BIND_PATIENCE_S = 5.0
+HOPELESS_STARTS = 5
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass
+class Child:
+    """A process to keep running, and when to start it again."""
+
+    name: str
+    command: list[str]
+    keep_fds: tuple[int, ...] = ()
+    process: subprocess.Popen[bytes] | None = None
+    started_s: float = 0.0
+    not_before_s: float = 0.0
+    pause_s: float = 0.0
+    quick_deaths: int = 0
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def start(self) -> None:
+        self.started_s = time.monotonic()
+        self.process = subprocess.Popen(
+            self.command,
+            pass_fds=self.keep_fds,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C reaches the supervisor alone, which passes it on in its own way
+        )
+        log.info("started", child=self.name, pid=self.process.pid)
+
+    def note_death(self, code: int) -> None:
+        """Plan the next start: at once after a life, with growing pauses after quick deaths."""
+        lived_s = time.monotonic() - self.started_s
+        quick = lived_s < QUICK_DEATH_S
+        self.quick_deaths = self.quick_deaths + 1 if quick else 0
+        self.pause_s = min(LONGEST_PAUSE_S, max(0.25, self.pause_s * 2)) if quick else 0.0
+        self.not_before_s = time.monotonic() + self.pause_s
+        self.process = None
+        log.warning("child_died", child=self.name, code=code, lived_s=round(lived_s, 2))
+
+
+class Supervisor:
+    """Keeps its children running until it is told to stop."""
+
+    def __init__(self, settings: Settings, children: list[Child]) -> None:
+        self._settings = settings
+        self._children = children
+        self._stopping = False
+
+    def run(self) -> int:
+        """Block until SIGTERM or SIGINT; 0 after an orderly end, 1 if a child cannot be started at all."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        hopeless: Child | None = None
+        while not self._stopping and hopeless is None:
+            for child in self._children:
+                self._tend(child)
+            hopeless = next((child for child in self._children if child.quick_deaths >= HOPELESS_STARTS), None)
+            time.sleep(LOOK_S)
+        self._end_children()
+        if hopeless is not None:
+            log.error("gave_up", child=hopeless.name, deaths=hopeless.quick_deaths)
+        return 0 if hopeless is None else 1
+
+    def _stop(self, *_: object) -> None:
+        self._stopping = True
+
+    def _tend(self, child: Child) -> None:
+        if child.process is None:
+            if time.monotonic() >= child.not_before_s:
+                child.start()
+        elif (code := child.process.poll()) is not None:
+            child.note_death(code)
+
+    def _end_children(self) -> None:
+        alive = [child.process for child in self._children if child.process is not None]
+        for process in alive:
+            process.terminate()
+        deadline_s = time.monotonic() + self._settings.shutdown_seconds
+        for process in alive:
+            try:
+                process.wait(max(0.0, deadline_s - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                log.warning("killed_at_shutdown", pid=process.pid)
+                process.kill()
+                process.wait()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """The listening socket. Waits a little for a predecessor that is just dying to let go of the port."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    deadline_s = time.monotonic() + BIND_PATIENCE_S
+    while True:
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError:
+            listener.close()
+            if time.monotonic() > deadline_s:
+                raise
+            time.sleep(0.1)
+        else:
+            listener.listen(2048)
+            return listener
+
+
+def serve(settings: Settings, host: str, port: int, worker_command: list[str] | None = None) -> int:
+    """Run web and worker until told to stop. `worker_command` replaces the worker, which tests need."""
+    listener = listen(host, port)
+    shown_host = f"[{host}]" if ":" in host else host
+    url = f"http://{shown_host}:{listener.getsockname()[1]}"
+    print(f"PhaseGap serves on {url} (data in {settings.data_dir})", flush=True)
+    environment = os.environ | {f"{ENV_PREFIX}DATA_DIR": str(settings.data_dir)}
+    tie = ["--parent-pid", str(os.getpid())]
+    own = [sys.executable, "-m", "app.cli"]
+    web = [*own, "web", "--listener", str(listener.fileno()), *tie]
+    children = [
+        Child("web", web, keep_fds=(listener.fileno(),), environment=environment),
+        Child("worker", [*(worker_command or [*own, "worker"]), *tie], environment=environment),
+    ]
+    return Supervisor(settings, children).run()
