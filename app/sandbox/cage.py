@@ -173,6 +173,7 @@ def wall_in_files(room: Room) -> str | None:
 
 def _readable(room: Room) -> list[str | Path]:
     packages = [Path(module.__file__).parent for module in (app, analyzers) if module.__file__]
+    packages += [Path(folder) for folder in sys.path if folder.endswith("-packages")]
     return [sys.prefix, sys.base_prefix, *packages, room.folder / IN, room.folder / TASK, *SYSTEM]
 
 

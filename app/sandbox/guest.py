@@ -20,7 +20,7 @@ from analyzers.report import Report
 from app.sandbox import cage, endings
 from app.sandbox.cage import Room
 from app.sandbox.jobfolder import ERROR, IN, LOG, PROGRESS, REPORT, TASK, repaired_name
-from app.sandbox.protocol import GuestError, Task
+from app.sandbox.protocol import UNCAGED, GuestError, Task
 
 LONGEST_LOG = 1 << 16
 LONGEST_DETAIL = 4000
@@ -28,17 +28,18 @@ LONGEST_DETAIL = 4000
 
 def live(room: Room, errand: Callable[[Room, list[str]], None]) -> NoReturn:
     """Be a guest. Exit status 0 means that there is a report or an error to read, nothing more."""
-    status = os.EX_SOFTWARE
+    status = UNCAGED
     try:
         held = cage.lock_in(room)
-        log = os.open(room.out / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        faulthandler.enable(log)
-        try:
-            errand(room, held)
-        except BaseException as error:
-            os.write(log, traceback.format_exc()[-LONGEST_LOG:].encode(errors="replace"))
-            leave(room, ERROR, _confession(error, room).model_dump_json())
+        status = os.EX_SOFTWARE
+        faulthandler.enable(_open(room, LOG))
+        errand(room, held)
         status = os.EX_OK
+    except BaseException as error:
+        os.write(_open(room, LOG), traceback.format_exc()[-LONGEST_LOG:].encode(errors="replace"))
+        if status != UNCAGED:
+            leave(room, ERROR, _confession(error, room).model_dump_json())
+            status = os.EX_OK
     finally:
         os._exit(status)
 
@@ -80,11 +81,15 @@ class Progress:
     """Appends a line for the host whenever a stage moves on."""
 
     def __init__(self, room: Room) -> None:
-        self._file = os.open(room.out / PROGRESS, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._file = _open(room, PROGRESS)
 
     def __call__(self, stage: str, fraction: float) -> None:
         line = {"stage": stage, "fraction": min(1.0, max(0.0, float(fraction)))}
         os.write(self._file, json.dumps(line).encode() + b"\n")
+
+
+def _open(room: Room, name: str) -> int:
+    return os.open(room.out / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
 
 def leave(room: Room, name: str, text: str) -> None:

@@ -11,6 +11,7 @@ replaced by the next run.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import app
+from app.sandbox import endings
 from app.sandbox.isolation import CANARY, Findings
 from app.sandbox.jobfolder import LOG, REHEARSAL, JobFolder
 from app.sandbox.protocol import Limits, Outcome, Task
@@ -62,12 +64,17 @@ class Sandbox:
     ) -> Outcome:
         """Run one diagnosis to its end, however it ends."""
         parent = self._warm_parent()
-        with JobFolder(job_folder, task) as folder:
-            with Supervision(parent, folder, limits) as supervision:
-                end = supervision.run("diagnose", on_progress, should_stop)
-            if isinstance(end, int):
-                end = settle(end, folder, limits, self.isolation, supervision.kernel_killed)
-            folder.tidy()
+        try:
+            with JobFolder(job_folder, task) as folder:
+                with Supervision(parent, folder, limits) as supervision:
+                    end = supervision.run("diagnose", on_progress, should_stop)
+                if isinstance(end, int):
+                    end = settle(end, folder, limits, self.isolation, supervision.kernel_killed)
+                folder.tidy()
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            return endings.disk_full()
         return end.model_copy(update={"peak_memory_bytes": supervision.peak, "seconds": supervision.seconds})
 
     def close(self) -> None:
@@ -103,9 +110,9 @@ def _environment() -> dict[str, str]:
         "KERAS_HOME": NOWHERE,
         "KERAS_BACKEND": "tensorflow",
         "TF_CPP_MIN_LOG_LEVEL": "3",
-        # One thread is a condition for forking, and a pool of BLAS threads would break it.
+        # One thread is a condition for forking: no pool of BLAS threads, no allocator with a thread of its own.
         "OPENBLAS_NUM_THREADS": "1",
-        "OMP_NUM_THREADS": "1",
+        "JE_ARROW_MALLOC_CONF": "background_thread:false",
         **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
     }
 

@@ -13,6 +13,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+UNCAGED = 69
+"""A guest's exit status where it could not lock itself in, and so has not touched the upload."""
+
 OutcomeKind = Literal["succeeded", "refused", "timed_out", "out_of_memory", "crashed", "cancelled"]
 
 

@@ -9,7 +9,7 @@ from analyzers import errors
 from analyzers.report import Report
 from app.sandbox import endings
 from app.sandbox.jobfolder import ERROR, REPORT, JobFolder
-from app.sandbox.protocol import GuestError, Limits, Outcome
+from app.sandbox.protocol import UNCAGED, GuestError, Limits, Outcome
 
 MOST_REPORT = 16 << 20
 MOST_ERROR = 1 << 16
@@ -27,6 +27,8 @@ def settle(status: int, folder: JobFolder, limits: Limits, isolation: str, kerne
     """The outcome of a guest that ended by itself, with this wait status."""
     if os.WIFSIGNALED(status):
         return _killed(os.WTERMSIG(status), limits, kernel_killed)
+    if os.WEXITSTATUS(status) == UNCAGED:
+        return endings.helper_gone()
     if (said := folder.read(ERROR, MOST_ERROR)) is not None:
         return _error(said, limits)
     if (said := folder.read(REPORT, min(MOST_REPORT, limits.output_bytes))) is not None:

@@ -92,7 +92,12 @@ def works_hard(room: Room, task: Task) -> None:
     import tensorflow as tf
 
     x, y = np.ones((8, 8, 8, 3), "float32"), np.zeros(8)
-    layers = [keras.layers.Conv2D(4, 3), keras.layers.BatchNormalization(), keras.layers.Flatten(), keras.layers.Dense(2)]
+    layers = [
+        keras.layers.Conv2D(4, 3),
+        keras.layers.BatchNormalization(),
+        keras.layers.Flatten(),
+        keras.layers.Dense(2),
+    ]
     model = keras.Sequential([keras.Input((8, 8, 3)), *layers])
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=True)
     model.fit(x, y, verbose=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -138,3 +139,19 @@ def test_names_with_folders_are_refused(sandbox, tmp_path):
     limits = Limits(memory_bytes=1, wall_seconds=1, output_bytes=1, cpu_seconds=1)
     with pytest.raises(ValueError, match="plain names"):
         sandbox.run(tmp_path, task, limits, on_progress=lambda s, f: None, should_stop=lambda: False)
+
+
+def test_a_full_disk_is_nobodys_fault(prepare, monkeypatch):
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr("app.sandbox.jobfolder.Path.write_text", fail)
+    outcome = prepare("good")()
+    assert (outcome.kind, outcome.code) == ("crashed", "insufficient_storage")
+
+
+def test_a_guest_that_cannot_lock_itself_in_touches_nothing(prepare):
+    run = prepare("good", cpu_seconds=1e30)
+    assert (run().kind, run.outcome.code) == ("crashed", "worker_crashed")
+    assert "no fault of the model" in run.outcome.detail
+    assert "limit_resources" in (run.folder / "out" / "guest.log").read_text()

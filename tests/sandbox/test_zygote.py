@@ -145,11 +145,16 @@ def test_a_zygote_that_is_not_forkable_refuses(tmp_path, spoil):
         Spoilt().start()
 
 
-def test_a_closed_sandbox_runs_nothing_more(tmp_path):
-    sandbox = HostileSandbox()
-    sandbox.start()
-    zygote = [pid for pid in procfs.descendants(os.getpid()) if b"hostile" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+def test_a_closed_sandbox_ends_its_guests_and_runs_nothing_more(prepare):
+    run = prepare("spins")
+    run.sandbox = sandbox = HostileSandbox()
+    thread = run.in_background()
+    guest = int(wait_for(run.folder / "out" / "pid", 60))
+    zygote = procfs.parent_of(guest)
     sandbox.close()
-    wait_until_gone(max(zygote))
+    thread.join(timeout=10)
+    assert run.outcome.code == "worker_crashed"
+    wait_until_gone(guest)
+    wait_until_gone(zygote)
     with pytest.raises(SandboxUnavailable, match="closed"):
         sandbox.start()
