@@ -21,9 +21,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from examples.client import Server
-from examples.founding_case import FOUNDING
+from examples.founding_case import FOUNDING, import_keras
 
-console = Console()
+WIDE = 120  # for logs and pipes, which have no width of their own
+console = Console(width=None if sys.stdout.isatty() else WIDE)
 
 
 def ensure_case() -> tuple[Path, Path]:
@@ -51,8 +52,7 @@ def diagnose(server: Server, model: Path, batch: Path) -> dict[str, Any]:
 
 def predictions(path: Path, x: Any) -> Any:
     """The class that a saved model predicts for each image."""
-    import keras
-
+    keras = import_keras()
     return np.asarray(keras.models.load_model(path, compile=False).predict(x, verbose=0)).argmax(axis=1)
 
 
@@ -71,7 +71,7 @@ def compare(model: Path, repaired: Path, batch: Path) -> bool:
 
 def main() -> int:
     """The whole demonstration; 0 if the repaired model predicts the three images right."""
-    from app.printing import print_report
+    from app.terminal import print_report
 
     started = time.monotonic()
     model, batch = ensure_case()

@@ -47,6 +47,19 @@ FOUNDING = Recipe("founding", momentum=0.99, epochs=5)
 TWIN = Recipe("founding_twin", momentum=0.01, epochs=20)
 
 
+def import_keras() -> Any:
+    """Keras, without the lines that TensorFlow's libraries write past Python, which no setting silences."""
+    spoken, silence = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 2)
+    try:
+        import keras
+    finally:
+        os.dup2(spoken, 2)
+        os.close(spoken)
+        os.close(silence)
+    return keras
+
+
 def images(side: int = SIDE) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Draw a disc, stripes and a chequerboard: three images, values 0 to 255, channels last."""
     across = np.linspace(0, 1, side, dtype=np.float32)
@@ -69,8 +82,7 @@ def labels() -> np.ndarray[Any, np.dtype[np.int64]]:
 
 def build(momentum: float, side: int = SIDE) -> Any:
     """A ResNet-50 without pre-trained weights, every batch normalization at `momentum`, compiled."""
-    import keras
-
+    keras = import_keras()
     keras.utils.set_random_seed(SEED)
     model = keras.applications.ResNet50(weights=None, classes=3, input_shape=(side, side, 3))
     for layer in model.layers:
@@ -105,9 +117,8 @@ def make(recipe: Recipe) -> Path:
 
 def measure(folder: Path) -> dict[str, float]:
     """Loss and accuracy of both phases of the saved model on the saved batch, and the optimizer's own step count."""
-    import keras
-
-    model: Any = keras.models.load_model(folder / "model.keras")
+    keras = import_keras()
+    model = keras.models.load_model(folder / "model.keras")
     with np.load(folder / "batch.npz") as batch:
         x, y = batch["x"], batch["y"]
     figures = {"updates": float(model.optimizer.iterations.numpy())}
@@ -136,6 +147,7 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="print the figures of both phases, train nothing")
     asked = parser.parse_args()
     recipe = TWIN if asked.twin else FOUNDING
+    import_keras()
     if not asked.check:
         import tensorflow as tf
 

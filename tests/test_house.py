@@ -96,7 +96,8 @@ def _bare_thresholds(path: Path) -> Iterator[int]:
     for node, following in zip(body, [*body[1:], None], strict=True):
         if not (isinstance(node, ast.Assign | ast.AnnAssign) and _is_number(node.value)):
             continue
-        beside = "#" in lines[node.lineno - 1] or lines[node.lineno - 2].lstrip().startswith("#")
+        within = any("#" in line for line in lines[node.lineno - 1 : node.end_lineno])
+        beside = within or lines[node.lineno - 2].lstrip().startswith("#")
         below = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
         if not (beside or below):
             yield node.lineno
