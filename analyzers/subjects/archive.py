@@ -71,6 +71,10 @@ def _check_member(info: zipfile.ZipInfo, archive_size: int) -> None:
         raise ModelUnsafe("The archive is encrypted. Send the model without a password.")
     if info.header_offset + info.compress_size > archive_size:
         raise ModelUnreadable("The archive is cut short: a member ends beyond the end of the file. Send it again.")
+    if info.compress_type == zipfile.ZIP_STORED and info.file_size != info.compress_size:
+        raise ModelUnsafe(
+            f"The archive's member {info.filename[:80]!r} declares two different sizes for the same bytes."
+        )
     if info.file_size > BOMB_FLOOR_BYTES and info.file_size > MAX_EXPANSION * info.compress_size:
         raise ModelUnsafe(
             f"The archive's member {info.filename[:80]!r} declares {info.file_size >> 20} MiB but stores "

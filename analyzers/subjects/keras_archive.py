@@ -13,6 +13,7 @@ from analyzers.subjects.archive import check_archive, read_member
 from analyzers.subjects.facts import ModelFile, normalized_compile_config, scalar_count, text
 from analyzers.subjects.hdf5_safety import check_hdf5
 from analyzers.subjects.json_text import MAX_BYTES, parse_json
+from analyzers.subjects.seekable import open_seekable
 
 CONFIG = "config.json"
 METADATA = "metadata.json"
@@ -40,7 +41,7 @@ def read_keras_archive(path: Path) -> ModelFile:
             )
         config = _json_object(archive, CONFIG)
         metadata = _json_object(archive, METADATA) if METADATA in names else {}
-        with archive.open(WEIGHTS) as member, h5py.File(member, "r") as weights:
+        with open_seekable(archive, WEIGHTS) as member, h5py.File(member, "r") as weights:
             check_hdf5(weights)
             counts = (scalar_count(weights.get(place)) for place in ITERATIONS)
             iterations = next((count for count in counts if count is not None), None)

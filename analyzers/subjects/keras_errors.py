@@ -53,5 +53,6 @@ def _translated(error: Exception, complaint: str, quote: bool) -> AnalysisError:
 
 def _reason(said: str) -> str:
     """The first sentence of what was said, with what names this machine left out."""
+    said = said.rsplit("Exception encountered:", 1)[-1]  # what went wrong inside stands last
     first = PATHS.sub("…", " ".join(said.split()))[:LONGEST_REASON].rsplit(". ", 1)[0].strip()
     return f" Keras says: {first}" if first else ""

@@ -34,6 +34,7 @@ from analyzers.subjects.rewriting import (
     differing_datasets,
     extract_member,
     identical_members,
+    open_weights,
     patch_hdf5,
 )
 
@@ -70,18 +71,17 @@ def write_repaired(
 def _copy_archive(
     upload: Path, written: Path, model: keras.Model, replacements: Sequence[Replacement], scratch: Path
 ) -> dict[str, Any] | None:
-    original, weights = scratch / "original.h5", scratch / "patched.h5"
-    extract_member(upload, WEIGHTS, original)
+    weights = scratch / "patched.h5"
+    extract_member(upload, WEIGHTS, weights)
     patch = patch_for_archive(model, replacements, scratch)
-    changed = _patched_copy(original, weights, patch)
-    if patch is None or changed is None:
+    if patch is None or not _patched(weights, patch):
         return None
     copy_archive(upload, written, WEIGHTS, weights)
-    extract_member(written, WEIGHTS, weights)
-    members = identical_members(upload, written)
-    if members is None or not _only_changed(original, weights, patch):
-        return None
-    return {"format": "keras", "rewritten": False, **changed, "identical_members": members}
+    members = identical_members(upload, written, besides=WEIGHTS)
+    with open_weights(upload) as old, open_weights(written) as new:
+        if members is None or not _only_changed(old, new, patch):
+            return None
+        return {"format": "keras", **_manifest(new, patch), "identical_members": members}
 
 
 def _copy_legacy(
@@ -89,28 +89,31 @@ def _copy_legacy(
 ) -> dict[str, Any] | None:
     with h5py.File(upload, "r") as file:
         patch = patch_for_legacy(model, replacements, file)
-    changed = _patched_copy(upload, written, patch)
-    if patch is None or changed is None or not _only_changed(upload, written, patch):
+    shutil.copyfile(upload, written)
+    if patch is None or not _patched(written, patch):
         return None
-    return {"format": "h5", "rewritten": False, **changed}
+    with h5py.File(upload, "r") as old, h5py.File(written, "r") as new:
+        return {"format": "h5", **_manifest(new, patch)} if _only_changed(old, new, patch) else None
 
 
-def _patched_copy(source: Path, copy: Path, patch: Patch | None) -> dict[str, Any] | None:
-    """Copy an HDF5 file and patch the copy; what changed, or None where the file's layout is not the expected one."""
-    with h5py.File(source, "r") as file:
-        if patch is None or not agrees(file, patch):
-            return None
-        total = len(dataset_paths(file))
-    shutil.copyfile(source, copy)
-    patch_hdf5(copy, patch)
-    return {"changed": _changes(patch), "identical_datasets": total - len(patch)}
+def _patched(path: Path, patch: Patch) -> bool:
+    """Patch the HDF5 file at `path`; False, and the file is left alone, where its layout is not the expected one."""
+    with h5py.File(path, "r") as file:
+        expected = agrees(file, patch)
+    if expected:
+        patch_hdf5(path, patch)
+    return expected
 
 
-def _only_changed(source: Path, copy: Path, patch: Patch) -> bool:
+def _only_changed(old: h5py.File, new: h5py.File, patch: Patch) -> bool:
     """Whether exactly the datasets of the patch differ, and have the values that were meant."""
-    with h5py.File(source, "r") as old, h5py.File(copy, "r") as new:
-        meant = {path: (becomes, becomes) for path, (_, becomes) in patch.items()}
-        return differing_datasets(old, new) == sorted(patch) and agrees(new, meant)
+    meant = {path: (becomes, becomes) for path, (_, becomes) in patch.items()}
+    return differing_datasets(old, new) == sorted(patch) and agrees(new, meant)
+
+
+def _manifest(new: h5py.File, patch: Patch) -> dict[str, Any]:
+    identical = len(dataset_paths(new)) - len(patch)
+    return {"rewritten": False, "changed": _changes(patch), "identical_datasets": identical}
 
 
 def _save_anew(written: Path, model: keras.Model, replacements: Sequence[Replacement], kind: str) -> dict[str, Any]:

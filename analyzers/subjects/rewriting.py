@@ -6,12 +6,15 @@ import copy
 import os
 import shutil
 import zipfile
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import h5py
 
+from analyzers.subjects.keras_archive import WEIGHTS
 from analyzers.subjects.placement import Patch, dataset_paths
+from analyzers.subjects.seekable import open_seekable
 
 CHUNK = 1 << 20
 """1 MiB at a time while copying members: constant memory for any size."""
@@ -60,12 +63,24 @@ def extract_member(source: Path, member: str, destination: Path) -> None:
         shutil.copyfileobj(data, written, CHUNK)
 
 
-def identical_members(first: Path, second: Path) -> list[str] | None:
-    """Names of the members that are the same in both archives, None where the archives list different members."""
+@contextmanager
+def open_weights(path: Path) -> Iterator[h5py.File]:
+    """The weights file inside of a `.keras` archive, for reading."""
+    with (
+        zipfile.ZipFile(path) as archive,
+        open_seekable(archive, WEIGHTS) as member,
+        h5py.File(member, "r") as file,
+    ):
+        yield file
+
+
+def identical_members(first: Path, second: Path, besides: str) -> list[str] | None:
+    """Names of the members but `besides`, None where the archives list different members or one of them differs."""
     with zipfile.ZipFile(first) as a, zipfile.ZipFile(second) as b:
         if a.namelist() != b.namelist():
             return None
-        return [name for name in a.namelist() if _same_member(a, b, name)]
+        others = [name for name in a.namelist() if name != besides]
+        return others if all(_same_member(a, b, name) for name in others) else None
 
 
 def differing_datasets(first: h5py.File, second: h5py.File) -> list[str] | None:

@@ -177,6 +177,15 @@ def test_archives_of_absurd_size(plain: Path) -> None:
     refused(with_members(plain, *((f"assets/{i}", b"") for i in range(3000))), ModelUnsafe, "members")
 
 
+def test_a_member_that_lies_about_its_size(plain: Path) -> None:
+    content = bytearray(plain.read_bytes())
+    entry = content.rfind(b"PK\x01\x02")  # the last member's entry in the directory; its unpacked size stands at 24
+    size = int.from_bytes(content[entry + 24 : entry + 28], "little")
+    content[entry + 24 : entry + 28] = (size * 2).to_bytes(4, "little")
+    plain.write_bytes(bytes(content))
+    refused(plain, ModelUnsafe, "two different sizes")
+
+
 def test_a_member_that_is_missing(plain: Path) -> None:
     for missing in ("config.json", "model.weights.h5"):
         path = plain.with_name("less.keras")
