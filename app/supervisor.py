@@ -21,6 +21,7 @@ from app.settings import ENV_PREFIX, Settings
 
 LOOK_S = 0.05
 QUICK_DEATH_S = 5.0
+SHORTEST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 10.0
 BIND_PATIENCE_S = 5.0
 HOPELESS_STARTS = 5
@@ -54,11 +55,11 @@ class Child:
         log.info("started", child=self.name, pid=self.process.pid)
 
     def note_death(self, code: int) -> None:
-        """Plan the next start: at once after a life, with growing pauses after quick deaths."""
+        """Plan the next start: at once where it was killed or had lived, with growing pauses where it just will not."""
         lived_s = time.monotonic() - self.started_s
-        quick = lived_s < QUICK_DEATH_S
-        self.quick_deaths = self.quick_deaths + 1 if quick else 0
-        self.pause_s = min(LONGEST_PAUSE_S, max(0.25, self.pause_s * 2)) if quick else 0.0
+        will_not = code > 0 and lived_s < QUICK_DEATH_S
+        self.quick_deaths = self.quick_deaths + 1 if will_not else 0
+        self.pause_s = min(LONGEST_PAUSE_S, max(SHORTEST_PAUSE_S, self.pause_s * 2)) if will_not else SHORTEST_PAUSE_S
         self.not_before_s = time.monotonic() + self.pause_s
         self.process = None
         log.warning("child_died", child=self.name, code=code, lived_s=round(lived_s, 2))

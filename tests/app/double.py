@@ -78,7 +78,8 @@ def canned_report(diagnosis_id: str, name: str, mention: str) -> Report:
     layer = {
         "path": mention, "class_name": "BatchNormalization", "calls": 1, "channels": 4, "axis": -1, "momentum": 0.99,
         "epsilon": 1e-3, "trainable": True, "divergence": divergence, "noise_floor": 0.1, "significant": True,
-        "inherited": 0.0, "share_of_gap": 1.0, "effective_updates": 5.0, "updates_to_converge": 500, "status": "lagging",
+        "inherited": 0.0, "share_of_gap": 1.0, "effective_updates": 5.0, "updates_to_converge": 500,
+        "status": "lagging",
     }  # fmt: skip
     cause = {"code": "bn_statistics_unconverged", "confidence": 0.9, "severity": "critical", "explanation": mention}
     verification = {

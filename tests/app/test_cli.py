@@ -1,0 +1,60 @@
+"""The command line without a model: versions, settings, errors, and printing a report."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from app.settings import Settings
+from app.terminal import print_problem, print_report
+from tests.app.double import canned_report
+from tests.app.served import ROOT
+
+
+def phasegap(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "app.cli", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, check=False)
+
+
+def test_settings_are_listed_with_their_meaning() -> None:
+    listed = phasegap("settings", PHASEGAP_SLOTS="3").stdout
+    for name in Settings.model_fields:
+        assert f"PHASEGAP_{name.upper()} = " in listed
+    assert "PHASEGAP_SLOTS = 3  (default: 1)" in listed
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_a_setting_that_makes_no_sense_is_named() -> None:
+    result = phasegap("serve", PHASEGAP_SLOTS="none")
+    assert result.returncode == 2
+    assert "PHASEGAP_SLOTS" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_version_and_key_hash() -> None:
+    assert phasegap("--version").stdout.startswith("phasegap ")
+    assert len(phasegap("hash-key", "--key", "sesame").stdout.strip()) == 64
+
+
+def test_files_that_are_not_there_are_named(tmp_path: Path) -> None:
+    result = phasegap("diagnose", str(tmp_path / "none.keras"), str(tmp_path / "none.npz"))
+    assert result.returncode == 2
+    assert "none.keras" in result.stderr.replace("\n", "")
+
+
+def test_a_report_is_printed_for_people_and_hostile_names_stay_inert() -> None:
+    shown = io.StringIO()
+    report = canned_report("x", "tiny", "layer\x1b[31m[bold]\u202e").model_dump(mode="json")
+    print_report(report, Console(file=shown, width=120))
+    text = shown.getvalue()
+    for part in ("A headline", "bn_statistics_unconverged", "Recalibrate", "recommended", "[bold]", "NaN"):
+        assert part in text
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    print_problem({"title": "No", "detail": "because [red]"}, Console(file=shown, width=120))
+    assert "because [red]" in shown.getvalue()
