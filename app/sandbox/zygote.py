@@ -32,7 +32,7 @@ TICK_MS = 250
 Work = Callable[[Room, list[str]], None]
 ERRANDS: Mapping[str, Work] = {"diagnose": guest.diagnose, "rehearse": rehearsal.rehearse}
 
-WARM = ("tensorflow", "keras", "h5py", "numpy", "scipy", "pyarrow.csv", "pyarrow.parquet")
+WARM = ("tensorflow", "keras", "h5py", "numpy", "scipy", "pyarrow.csv", "pyarrow.parquet", "encodings.cp437")
 
 
 class NotForkableError(Exception):

@@ -3,57 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from app.sandbox.host import Sandbox
-from app.sandbox.protocol import Limits, Outcome, Task
-
-ENTRY = Path(__file__).with_name("hostile_zygote.py")
-MEGABYTE = 1 << 20
-
-
-class HostileSandbox(Sandbox):
-    """The sandbox as shipped, with a zygote whose guests run payloads."""
-
-    def _command(self) -> list[str]:
-        return [self._python, str(ENTRY)]
-
-
-@dataclass
-class Run:
-    """A payload's run: its folder, its outcome, the progress that was reported."""
-
-    sandbox: Sandbox
-    folder: Path
-    payload: str
-    limits: Limits
-    progress: list[tuple[str, float]] = field(default_factory=list)
-    outcome: Outcome | None = None
-
-    def __call__(self, should_stop: Callable[[], bool] = lambda: False) -> Outcome:
-        uploads = self.folder / "in"
-        uploads.mkdir(parents=True)
-        (uploads / "model.keras").write_bytes(b"not a model")
-        (uploads / "batch.npz").write_bytes(b"not a batch")
-        task = Task(diagnosis_id="d-1", model_file="model.keras", batch_file="batch.npz", loss=self.payload)
-        self.outcome = self.sandbox.run(
-            self.folder,
-            task,
-            self.limits,
-            on_progress=lambda stage, fraction: self.progress.append((stage, fraction)),
-            should_stop=should_stop,
-        )
-        return self.outcome
-
-    def in_background(self, should_stop: Callable[[], bool] = lambda: False) -> threading.Thread:
-        thread = threading.Thread(target=self, args=(should_stop,))
-        thread.start()
-        return thread
+from app.sandbox.protocol import Limits
+from tests.sandbox.harness import MEGABYTE, HostileSandbox, Run
 
 
 @pytest.fixture(scope="session")

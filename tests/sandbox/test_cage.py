@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 
-import escapes
 import pytest
 
 from app.sandbox.isolation import Findings
+from tests.sandbox import escapes
 
 
 def came_through(run) -> list[str]:

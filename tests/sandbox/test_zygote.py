@@ -11,10 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import HostileSandbox
 
 from app.sandbox import procfs
 from app.sandbox.host import Sandbox, SandboxUnavailable
+from tests.sandbox.harness import HostileSandbox
 
 
 def zygote_of(host: int) -> int:
@@ -100,7 +100,7 @@ HOST = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from conftest import HostileSandbox, Run
+from tests.sandbox.harness import HostileSandbox, Run
 from app.sandbox.protocol import Limits
 sandbox = HostileSandbox()
 sandbox.start()
@@ -111,7 +111,7 @@ Run(sandbox, Path(sys.argv[2]), "spins", limits)()
 
 def test_a_killed_host_leaves_no_orphan(tmp_path):
     folder = tmp_path / "job"
-    host = subprocess.Popen([sys.executable, "-c", HOST, str(Path(__file__).parent), str(folder)])
+    host = subprocess.Popen([sys.executable, "-c", HOST, str(Path(__file__).parents[2]), str(folder)])
     guest = int(wait_for(folder / "out" / "pid", 120))
     zygote = zygote_of(host.pid)
     host.kill()
