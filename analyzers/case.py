@@ -149,6 +149,7 @@ class ScaleTrial:
     kl_after: float
     deep_kl_before: float
     deep_kl_after: float
+    deep_kl_training: float
     distance_before: float
     distance_after: float
     loss_before: float | None

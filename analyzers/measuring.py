@@ -83,7 +83,7 @@ def _case(
         stochastic=[s.path for s in observer.subject.of_kind("stochastic")],
         augmentation=[s.path for s in observer.subject.of_kind("augmentation")],
         non_finite_outputs=not all(np.isfinite(o).all() for o in inference.outputs),
-        input_scale=input_scale.trial(observer, evaluator, active, repeats[0]) if worth_trying else None,
+        input_scale=input_scale.trial(observer, evaluator, active) if worth_trying else None,
     )
 
 

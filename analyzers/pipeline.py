@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import keras
 
 from analyzers import drafting
-from analyzers.batches import TensorSpec, fit_batch, raw_from_arrays, read_batch
+from analyzers.batches import fit_batch, raw_from_arrays, read_batch
 from analyzers.batches.spec import Batch, RawBatch
 from analyzers.causes import judge_all
 from analyzers.errors import BatchTooSmall, InvalidOption
@@ -24,6 +24,7 @@ from analyzers.observation import Observer
 from analyzers.prescribing import Prescription, prescribe
 from analyzers.report import Check, Report, Timing
 from analyzers.running import explained
+from analyzers.signature import specs
 from analyzers.subjects.keras_model import KerasSubject
 from analyzers.subjects.loading import LoadedModel, load_model
 from analyzers.subjects.repair import write_repaired
@@ -92,7 +93,7 @@ def _diagnose(
     model: Any, raw: RawBatch, source: Source, options: Options, tell: Progress, began: float
 ) -> tuple[Report, Prescription]:
     subject = KerasSubject(model)
-    batch = fit_batch(raw, *specs(model))
+    batch = fit_batch(raw, *specs(model, raw))
     compiled, complaint = compiled_from_config(source.compile_config)
     compiled = compiled_from_names(compiled, options.loss, options.metrics)
     evaluator = Evaluator(compiled, batch.output_names, batch.y, batch.sample_weight)
@@ -118,18 +119,6 @@ def _diagnose(
     report.id = identity(observer.state.recorded_digest(), str(batch.samples), repr(options))
     report.timing_s = _timing(marks)
     return report, prescription
-
-
-def specs(model: Any) -> tuple[list[TensorSpec], list[TensorSpec]]:
-    """Inputs and outputs of a built model, in its own order."""
-    return _specs(model.inputs, getattr(model, "input_names", None)), _specs(
-        model.outputs, getattr(model, "output_names", None)
-    )
-
-
-def _specs(tensors: Sequence[Any], names: Sequence[str] | None) -> list[TensorSpec]:
-    given = list(names) if names and len(names) == len(tensors) else [t.name for t in tensors]
-    return [TensorSpec(n, tuple(t.shape), str(t.dtype)) for n, t in zip(given, tensors, strict=True)]
 
 
 def _batch_size(options: Options, batch: Batch, subject: KerasSubject) -> int:

@@ -7,6 +7,8 @@ from analyzers.case import Case, LayerCase, ScaleTrial
 COLLAPSE = 0.1  # The trial must remove nine tenths of the divergence, in the first layers and behind.
 CLOSE = 0.25  # ... and of the distance to the training phase's outputs three quarters, which hides the scale by itself.
 ONE_FACTOR = 0.15  # Spread over channels of the factor that each wants: one common to all leaves sampling noise.
+DEEP_KL = 0.05  # Nats: what layers of healthy nets on fresh samples stay well below ...
+DEEP_FLOORS = 5.0  # ... or this many noise floors, where the sample is small.
 NOTABLE_FACTOR = 0.1  # A factor within 10 % of 1, with little offset, is no forgotten preprocessing.
 NOTABLE_SHIFT = 0.2  # Root mean square shift of the first layers in stored standard deviations that is worth naming.
 
@@ -34,6 +36,7 @@ def _notable(trial: ScaleTrial, first: list[LayerCase]) -> bool:
 
 
 def _deep_disagrees(case: Case, trial: ScaleTrial) -> bool:
-    """In the training phase the first normalization removes the scale: every layer behind must agree with its store."""
+    """On the corrected input every layer behind must find in the training phase what it stored."""
     deep = [x for x in case.normalizing if x.path not in trial.paths]
-    return any(x.figures.kl > max(5 * x.noise_floor, 0.05) for x in deep)
+    floor = max((x.noise_floor for x in deep), default=0.0)
+    return trial.deep_kl_training > max(DEEP_FLOORS * floor, DEEP_KL)

@@ -34,7 +34,7 @@ def judge(case: Case) -> Finding | None:
         return None
     updates = statistics.median(x.clock.updates for x in lagging if x.clock and x.clock.updates is not None)
     agrees = _agrees(updates, case.optimizer_iterations)
-    confidence = 0.98 if agrees else 0.9 if case.optimizer_iterations is None else 0.8
+    confidence = 0.98 if agrees else 0.9 if not case.optimizer_iterations else 0.8
     return Finding(
         confidence,
         severity_of_gap(case),
@@ -71,7 +71,7 @@ def _explanation(case: Case, lagging: list[LayerCase], updates: float) -> str:
     assert worst.clock is not None
     left = 100 * worst.clock.weight_of_start
     counted = ""
-    if case.optimizer_iterations is not None:
+    if case.optimizer_iterations:
         counted = f" The optimizer in the file counts {plural(case.optimizer_iterations, 'step')}."
     return (
         f"The moving statistics of {plural(len(lagging), 'layer')} have had about {updates:.3g} updates at momentum "
@@ -91,7 +91,7 @@ def converging_momentum(updates: float) -> float:
 def _evidence(case: Case, lagging: list[LayerCase], updates: float) -> list[Evidence]:
     needed = min(updates_needed(x.momentum) for x in lagging)
     rows = [Evidence(name="effective_updates", value=updates, unit="updates", reference=needed)]
-    if case.optimizer_iterations is not None:
+    if case.optimizer_iterations:
         rows.append(
             Evidence(name="optimizer_iterations", value=case.optimizer_iterations, unit="updates", reference=updates)
         )

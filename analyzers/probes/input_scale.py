@@ -1,12 +1,11 @@
 """Was the sample prepared as the training data were? Tried, not guessed.
 
 A batch-normalizing layer that sees the input through linear layers only stores the mean and variance that a rightly
-scaled input gives. If the sample is factor * x + offset away from that, one factor explains the variances of *all* its
-channels, and the other layers, which see normalized values in the training phase, agree with what they stored. The
-probe finds those layers, solves for the factor and the offset, and runs inference on the corrected input: what then
-happens to the divergence of the layers behind is the evidence.
-
-A lag of the statistics, or statistics of another domain, change channels unevenly and fail the trial.
+scaled input gives. Its response to factor * x + offset follows exactly from four passes (x, x + 1, all zeros, all
+ones), padding included, so the factor and offset that match the stored statistics of *all* its channels best are found
+without further passes. Then they are tried: both phases run on the corrected input. Where the sample was only prepared
+wrongly, inference and training phase then agree, and every layer behind finds what it stored. A lag of the statistics,
+or statistics of another domain, change channels unevenly and fail the trial.
 """
 
 from __future__ import annotations
@@ -15,35 +14,63 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy import optimize
 
 from analyzers.batches.spec import Batch
 from analyzers.case import LayerCase, ScaleTrial
 from analyzers.evaluation import Evaluator
 from analyzers.observation import Observer, Pass, Rows
 from analyzers.phase import flatten
-from analyzers.statistics import Array, Moments, average, divergence, pool, relative_rms
+from analyzers.statistics import Array, Moments, average, divergence, kl_per_channel, pool, relative_rms
 from analyzers.switchboard import Setting
 
 LINEARITY = 1e-3  # Response to a doubled input against twice the response: float32 convolutions keep within 1e-5.
 SAMPLES = 64  # Enough to fix one factor and one offset from all channels.
-SILENT = 1e-12  # Variances and responses below this are those of dead channels.
+SILENT = 1e-12  # Variances below this are those of dead channels.
 
 
-def trial(observer: Observer, evaluator: Evaluator, layers: Sequence[LayerCase], target: Pass) -> ScaleTrial | None:
-    """Try the best factor and offset; `target` is the training-phase pass. None where no layer sees the input linearly.
+def trial(observer: Observer, evaluator: Evaluator, layers: Sequence[LayerCase]) -> ScaleTrial | None:
+    """Try the best factor and offset. None where no layer sees the input linearly, or the input is no measured
+    quantity.
 
-    Raises nothing of its own; the batch is put back.
+    `layers` are those that use batch statistics, in order of data flow; the observer's batch is put back.
     """
-    numeric = all(x.dtype.kind in "fiu" for x in observer.batch.x)
-    if not layers or not numeric or observer.subject.fixed_batch or any(x.dtype.kind in "iu" for x in observer.batch.x):
+    if not layers or observer.subject.fixed_batch or any(x.dtype.kind != "f" for x in observer.batch.x):
         return None
     rows = np.arange(min(observer.batch.samples, max(SAMPLES, observer.batch_size)))
-    plain, zero, one, double = (_seen(observer, f, b, rows) for f, b in ((1, 0), (0, 0), (0, 1), (2, 0)))
-    first = [x for x in layers if x.path in plain and _linear(plain[x.path], zero[x.path], double[x.path])]
-    if not first:
-        return None
-    found = _solve(first, plain, zero, one)
-    return None if found is None else _try(observer, evaluator, layers, first, found, target)
+    responses = _Responses(*(_seen(observer, f, b, rows) for f, b in ((1, 0), (1, 1), (0, 0), (0, 1), (2, 0))))
+    first = [x for x in layers if responses.linear(x.path)]
+    found = _solve(first, responses) if first else None
+    return None if found is None else _try(observer, evaluator, layers, first, found)
+
+
+@dataclass(frozen=True)
+class _Responses:
+    """Moments of each layer's input, by path, for the inputs x, x + 1, zeros, ones and 2 x."""
+
+    plain: dict[str, Moments]
+    shifted: dict[str, Moments]
+    zero: dict[str, Moments]
+    one: dict[str, Moments]
+    double: dict[str, Moments]
+
+    def linear(self, path: str) -> bool:
+        """Whether the layer's input is an affine function of the model's: doubling x doubles the response."""
+        plain, zero, double = self.plain[path], self.zero[path], self.double[path]
+        with np.errstate(all="ignore"):
+            mean = np.abs((double.mean - zero.mean) - 2 * (plain.mean - zero.mean))
+            scale = np.abs(plain.mean - zero.mean) + np.sqrt(plain.variance) + SILENT
+            spread = np.abs(np.sqrt(double.variance) - 2 * np.sqrt(plain.variance))
+            straight = max(float(np.max(mean / scale)), float(np.max(spread / scale)))
+        return straight < LINEARITY and float(plain.variance.max()) > 0
+
+    def at(self, path: str, factor: float, offset: float) -> Moments:
+        """Moments that the layer would see for factor * x + offset: a quadratic form, exact for an affine response."""
+        x, both, dark, light = self.plain[path], self.shifted[path], self.zero[path], self.one[path]
+        mean = dark.mean + factor * (x.mean - dark.mean) + offset * (light.mean - dark.mean)
+        cross = both.variance - x.variance - light.variance
+        variance = factor**2 * x.variance + offset**2 * light.variance + factor * offset * cross
+        return Moments(mean, np.maximum(variance, 0.0))
 
 
 def _seen(observer: Observer, factor: float, offset: float, rows: Rows) -> dict[str, Moments]:
@@ -67,17 +94,6 @@ class _Input:
         self.observer.batch = self.saved
 
 
-def _linear(plain: Moments, zero: Moments, double: Moments) -> bool:
-    """Whether the layer's input is an affine function of the model's: doubling x doubles the response."""
-    with np.errstate(all="ignore"):
-        mean = np.abs((double.mean - zero.mean) - 2 * (plain.mean - zero.mean))
-        scale = np.abs(plain.mean - zero.mean) + np.sqrt(plain.variance) + 1e-12
-        spread = np.abs(np.sqrt(double.variance) - 2 * np.sqrt(plain.variance))
-        return bool(
-            np.max(mean / scale) < LINEARITY and np.max(spread / scale) < LINEARITY and plain.variance.max() > 0
-        )
-
-
 @dataclass(frozen=True)
 class _Found:
     """The correction factor * x + offset, and the spread over channels of half the log variance ratio."""
@@ -87,25 +103,36 @@ class _Found:
     spread: float
 
 
-def _solve(
-    first: list[LayerCase], plain: dict[str, Moments], zero: dict[str, Moments], one: dict[str, Moments]
-) -> _Found | None:
-    """Factor from the variances (median over channels), offset from the means (least squares in stored sd)."""
-    ratios = np.concatenate([_half_log_ratios(x, plain[x.path]) for x in first])
+def _solve(first: list[LayerCase], responses: _Responses) -> _Found | None:
+    """The factor (positive) and offset with the least divergence of the layers that see the input first."""
+    ratios = np.concatenate([_half_log_ratios(x, responses.plain[x.path]) for x in first])
     if not len(ratios):
         return None
-    factor = float(np.exp(np.median(ratios)))
+
+    def misfit(point: Array) -> float:
+        factor, offset = float(np.exp(point[0])), float(point[1])
+        each = [kl_per_channel(responses.at(x.path, factor, offset), x.stored, x.epsilon) for x in first]
+        return float(np.mean(np.minimum(np.concatenate(each), 1e6)))
+
+    scale = float(np.median(ratios))
+    starts = [np.array([scale, o]) for o in (0.0, _offset(first, responses, float(np.exp(scale))))]
+    best = min((optimize.minimize(misfit, p, method="Nelder-Mead") for p in starts), key=lambda r: float(r.fun))
+    factor, offset = float(np.exp(best.x[0])), float(best.x[1])
+    left = np.concatenate([_half_log_ratios(x, responses.at(x.path, factor, offset)) for x in first])
+    return _Found(factor, offset, float(np.std(left)))
+
+
+def _offset(first: list[LayerCase], responses: _Responses, factor: float) -> float:
+    """The offset that brings the means nearest, by least squares in stored standard deviations."""
     lhs, rhs = [], []
     for x in first:
-        seen, dark, light = plain[x.path], zero[x.path], one[x.path]
         sd = np.sqrt(np.maximum(x.stored.variance, 0.0) + x.epsilon)
-        lhs.append((light.mean - dark.mean) / sd)
-        rhs.append((x.stored.mean - dark.mean - factor * (seen.mean - dark.mean)) / sd)
+        lhs.append((responses.one[x.path].mean - responses.zero[x.path].mean) / sd)
+        rhs.append((x.stored.mean - responses.at(x.path, factor, 0.0).mean) / sd)
     a, b = np.concatenate(lhs), np.concatenate(rhs)
     usable = np.isfinite(a) & np.isfinite(b)
     energy = float(np.sum(a[usable] ** 2))
-    offset = float(np.sum(a[usable] * b[usable]) / energy) if energy > SILENT else 0.0
-    return _Found(factor, offset, float(np.std(ratios)))
+    return float(np.sum(a[usable] * b[usable]) / energy) if energy > SILENT else 0.0
 
 
 def _half_log_ratios(layer: LayerCase, seen: Moments) -> Array:
@@ -114,19 +141,13 @@ def _half_log_ratios(layer: LayerCase, seen: Moments) -> Array:
 
 
 def _try(
-    observer: Observer,
-    evaluator: Evaluator,
-    layers: Sequence[LayerCase],
-    first: list[LayerCase],
-    found: _Found,
-    target: Pass,
+    observer: Observer, evaluator: Evaluator, layers: Sequence[LayerCase], first: list[LayerCase], found: _Found
 ) -> ScaleTrial:
-    before = observer.run(Setting(record=True))
+    before, wanted = observer.run(Setting(record=True)), observer.run(Setting(training=True))
     with _Input(observer, found.factor, found.offset):
-        after = observer.run(Setting(record=True))
+        after, corrected = observer.run(Setting(record=True)), observer.run(Setting(training=True, record=True))
     names = [x.path for x in first]
     deep = [x for x in layers if x.path not in names]
-    wanted = flatten(target.outputs)
     losses = [evaluator.per_sample(p.outputs) for p in (before, after)]
     loss_before, loss_after = (None if each is None else float(np.mean(each)) for each in losses)
     return ScaleTrial(
@@ -138,11 +159,17 @@ def _try(
         kl_after=_mean_kl(first, after),
         deep_kl_before=_mean_kl(deep, before),
         deep_kl_after=_mean_kl(deep, after),
-        distance_before=relative_rms(flatten(before.outputs) - wanted, [wanted]),
-        distance_after=relative_rms(flatten(after.outputs) - wanted, [wanted]),
+        deep_kl_training=max((_mean_kl([x], corrected) for x in deep), default=0.0),
+        distance_before=_distance(before, wanted),
+        distance_after=_distance(after, corrected),
         loss_before=loss_before,
         loss_after=loss_after,
     )
+
+
+def _distance(inference: Pass, training: Pass) -> float:
+    target = flatten(training.outputs)
+    return relative_rms(flatten(inference.outputs) - target, [target])
 
 
 def _mean_kl(layers: Sequence[LayerCase], run: Pass) -> float:

@@ -100,7 +100,7 @@ class KerasSubject:
     @property
     def fixed_batch(self) -> int | None:
         """The only batch size that the model accepts, where it is built for one (a stateful recurrent layer, say)."""
-        for tensor in keras.tree.flatten(self.input_structure):
+        for tensor in getattr(self.model, "inputs", None) or []:
             if tensor.shape and tensor.shape[0] is not None:
                 return int(tensor.shape[0])
         return None
