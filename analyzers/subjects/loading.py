@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,13 +81,21 @@ def _is_keras_layer(name: str) -> bool:
 def _load(path: Path, facts: ModelFile) -> keras.Model:
     with tempfile.TemporaryDirectory() as folder:
         # Keras tells formats by the name's end and unpacks beside the file: give it a plain name in a folder of ours.
-        link = Path(folder) / f"model.{facts.format}"
-        link.symlink_to(path.resolve())
+        plain = Path(folder) / f"model.{facts.format}"
+        _put(path, plain)
         with explained(_cannot_build(facts.keras_version), quote=True):
-            model = keras.saving.load_model(link, compile=False, safe_mode=True)
+            model = keras.saving.load_model(plain, compile=False, safe_mode=True)
     if not isinstance(model, keras.Model):
         raise ModelUnreadable("The file holds a Keras object that is not a model.")
     return model
+
+
+def _put(path: Path, plain: Path) -> None:
+    """Let `plain` be the file at `path`: by a link, or by a copy where this process may make no links."""
+    try:
+        plain.symlink_to(path.resolve())
+    except OSError:
+        shutil.copyfile(path, plain)
 
 
 def _cannot_build(written_by: str | None) -> str:

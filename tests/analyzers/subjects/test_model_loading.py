@@ -80,6 +80,14 @@ def test_names_of_models_and_layers_do_not_matter(name: str, suffix: str, tmp_pa
     assert model(np.ones((2, 4), dtype="float32"), training=True).shape == (2, 2)
 
 
+def test_a_process_that_may_make_no_links_loads_all_the_same(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    assert load_model(plain).file_name == "plain.keras"
+
+
 def test_another_version_is_reported(plain: Path) -> None:
     path = edited_archive(plain, lambda metadata: metadata.update(keras_version="3.4.1"), "metadata.json")
     assert load_model(path).keras_version == "3.4.1"
