@@ -95,7 +95,7 @@ class Worker(Base):
     host: Mapped[str] = mapped_column(sa.String(255))
     pid: Mapped[int] = mapped_column(sa.Integer)
     slots: Mapped[int] = mapped_column(sa.Integer)
-    isolation: Mapped[str | None] = mapped_column(sa.String(200))
+    isolation: Mapped[str | None] = mapped_column(sa.Text)
     started_at: Mapped[float] = mapped_column(sa.Float)
     heartbeat_at: Mapped[float] = mapped_column(sa.Float)
 

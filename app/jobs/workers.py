@@ -31,8 +31,7 @@ class WorkerRegistry:
         """Make this process known as a worker."""
         worker_id = f"{socket.gethostname()[:40]}-{uuid.uuid4().hex[:12]}"
         lock = ProcessLock(self._lock_path(worker_id))
-        row = Worker(id=worker_id, host=socket.gethostname()[:255], pid=os.getpid(), slots=slots)
-        row.isolation = isolation[:200] if isolation else None
+        row = Worker(id=worker_id, host=socket.gethostname()[:255], pid=os.getpid(), slots=slots, isolation=isolation)
         row.started_at = row.heartbeat_at = db_now()
         with self._database.transaction() as session:
             session.add(row)
