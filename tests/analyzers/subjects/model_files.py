@@ -10,6 +10,10 @@ from typing import Any
 
 import keras
 import numpy as np
+import pytest
+
+from analyzers.errors import AnalysisError
+from analyzers.subjects import load_model
 
 L = keras.layers
 
@@ -113,3 +117,12 @@ def edited_archive(source: Path, change: Callable[[dict[str, Any]], None], name:
                 content = json.dumps(config).encode()
             new.writestr(info.filename, content)
     return path
+
+
+def refused(path: Path, kind: type[AnalysisError], *words: str) -> None:
+    with pytest.raises(kind) as caught:
+        load_model(path)
+    text = str(caught.value)
+    assert [word for word in words if word not in text] == []
+    assert str(path.parent) not in text
+    assert "Traceback" not in text

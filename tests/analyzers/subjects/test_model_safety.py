@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
-import os
-import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,14 +14,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from model_files import L, edited_archive
+from model_files import L, edited_archive, refused
 
 from analyzers.errors import (
     AnalysisError,
     ModelNeedsCustomCode,
     ModelUnreadable,
     ModelUnsafe,
-    UnsupportedModelFormat,
 )
 from analyzers.subjects import load_model
 
@@ -41,15 +37,6 @@ class Custom(L.Layer):
 def odd(values: Any) -> Any:
     """A function whose code does not travel."""
     return values
-
-
-def refused(path: Path, kind: type[AnalysisError], *words: str) -> None:
-    with pytest.raises(kind) as caught:
-        load_model(path)
-    text = str(caught.value)
-    assert [word for word in words if word not in text] == []
-    assert str(path.parent) not in text
-    assert "Traceback" not in text
 
 
 @pytest.mark.filterwarnings("ignore:The object being serialized")
@@ -256,60 +243,6 @@ def test_weights_that_lead_out_of_the_file(
                 new.writestr(name, old.read(name))
             new.writestr("model.weights.h5", content.getvalue())
     refused(path, ModelUnsafe)
-
-
-def archive_of(path: Path, *names: str) -> Path:
-    with zipfile.ZipFile(path, "w") as archive:
-        for name in names:
-            archive.writestr(name, b"content")
-    return path
-
-
-def tar_of(path: Path, *names: str) -> Path:
-    with tarfile.open(path, "w:gz") as archive:
-        for name in names:
-            archive.addfile(tarfile.TarInfo(name))
-    return path
-
-
-def test_saved_models_are_told_what_to_do(tmp_path: Path) -> None:
-    for path in (archive_of(tmp_path / "m.zip", "m/saved_model.pb"), tar_of(tmp_path / "m.tar.gz", "m/saved_model.pb")):
-        refused(path, UnsupportedModelFormat, "SavedModel", "not read yet", ".keras")
-
-
-@pytest.mark.parametrize(
-    ("content", "look"),
-    [
-        (b"\x80\x04\x95" + b"a" * 20, "pickle"),
-        (b"<!DOCTYPE html>", "HTML"),
-        (b"\x89PNG\r\n\x1a\n", "image"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
-        (b"\x93NUMPY\x01\x00", "swapped"),
-        (b'{"class_name": "Sequential"}', "JSON"),
-        (b"\x1c\0\0\0TFL3", "TensorFlow Lite"),
-        (b"\x08\x07\x12\x07pytorch", "ONNX"),
-        (os.urandom(4) + b"\0" * 50, "no model format"),
-    ],
-)
-def test_other_formats_are_told_apart(content: bytes, look: str, tmp_path: Path) -> None:
-    (tmp_path / "m.keras").write_bytes(content)
-    refused(tmp_path / "m.keras", UnsupportedModelFormat, look)
-
-
-def test_other_archives_are_told_apart(tmp_path: Path) -> None:
-    refused(archive_of(tmp_path / "m.pt", "m/data.pkl"), UnsupportedModelFormat, "PyTorch")
-    refused(archive_of(tmp_path / "b.npz", "x.npy"), UnsupportedModelFormat, "swapped")
-    refused(archive_of(tmp_path / "f.zip", "folder/config.json"), UnsupportedModelFormat, "in a folder")
-    with h5py.File(tmp_path / "x.h5", "w") as file:
-        file["x"] = np.ones(3)
-    refused(tmp_path / "x.h5", UnsupportedModelFormat, "no Keras model")
-
-
-def test_attributes_of_a_legacy_file_that_are_no_configuration(plain_h5: Path) -> None:
-    for value in (b"{", b"[]", 7, json.dumps({"class_name": "Functional"}).encode(), np.zeros(3)):
-        with h5py.File(plain_h5, "r+") as file:
-            file.attrs["model_config"] = value
-        refused(plain_h5, ModelUnreadable)
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
