@@ -38,14 +38,16 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)] = 8000,
     data_dir: DataDir = None,
+    worker: Annotated[bool, typer.Option(help="Run a worker beside the web process.")] = True,
 ) -> None:
     """Run the service: web process and worker, until interrupted."""
     from app.logs import configure_logs
+    from app.supervisor import WORKER
     from app.supervisor import serve as supervise
 
     settings = _settings(data_dir)
     configure_logs(settings, "supervisor")
-    raise typer.Exit(supervise(settings, host, port))
+    raise typer.Exit(supervise(settings, host, port, WORKER if worker else None))
 
 
 @cli.command(hidden=True)

@@ -19,6 +19,8 @@ import structlog
 
 from app.settings import ENV_PREFIX, Settings
 
+OWN = [sys.executable, "-m", "app.cli"]
+WORKER = [*OWN, "worker"]
 LOOK_S = 0.05
 QUICK_DEATH_S = 5.0
 SHORTEST_PAUSE_S = 0.1
@@ -131,18 +133,16 @@ def listen(host: str, port: int) -> socket.socket:
             return listener
 
 
-def serve(settings: Settings, host: str, port: int, worker_command: list[str] | None = None) -> int:
-    """Run web and worker until told to stop. `worker_command` replaces the worker, which tests need."""
+def serve(settings: Settings, host: str, port: int, worker_command: list[str] | None) -> int:
+    """Run a web process, and a worker by `worker_command` unless that is None, until told to stop."""
     listener = listen(host, port)
     shown_host = f"[{host}]" if ":" in host else host
     url = f"http://{shown_host}:{listener.getsockname()[1]}"
     print(f"PhaseGap serves on {url} (data in {settings.data_dir})", flush=True)
     environment = os.environ | {f"{ENV_PREFIX}DATA_DIR": str(settings.data_dir)}
     tie = ["--parent-pid", str(os.getpid())]
-    own = [sys.executable, "-m", "app.cli"]
-    web = [*own, "web", "--listener", str(listener.fileno()), *tie]
-    children = [
-        Child("web", web, keep_fds=(listener.fileno(),), environment=environment),
-        Child("worker", [*(worker_command or [*own, "worker"]), *tie], environment=environment),
-    ]
+    web = [*OWN, "web", "--listener", str(listener.fileno()), *tie]
+    children = [Child("web", web, keep_fds=(listener.fileno(),), environment=environment)]
+    if worker_command is not None:
+        children.append(Child("worker", [*worker_command, *tie], environment=environment))
     return Supervisor(settings, children).run()

@@ -16,6 +16,8 @@ from typing import Any
 import httpx2 as httpx
 import psutil
 
+from app.supervisor import WORKER
+
 ROOT = Path(__file__).resolve().parents[2]
 DOUBLE = [sys.executable, "-m", "tests.app.double"]
 SERVE = "import sys; from app.settings import Settings; from app.logs import configure_logs; from app.supervisor import serve; s = Settings(); configure_logs(s, 'supervisor'); sys.exit(serve(s, '127.0.0.1', int(sys.argv[1]), {worker}))"  # fmt: skip  # noqa: E501
@@ -33,7 +35,7 @@ class Server:
         self.start()
 
     def start(self) -> None:
-        worker = "None" if self.real else repr(DOUBLE)
+        worker = repr(WORKER if self.real else DOUBLE)
         command = [sys.executable, "-c", SERVE.format(worker=worker), str(self.port)]
         self.log: list[str] = []
         self.process = subprocess.Popen(
