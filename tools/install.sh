@@ -20,7 +20,7 @@ find_python() {
 }
 
 make_venv() {
-  "$1" -m venv .venv 2>/dev/null && return
+  "$1" -m venv .venv >/dev/null 2>&1 && return
   rm -rf .venv
   # Debian ships python3 without venv; as root we can mend that ourselves.
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
