@@ -49,15 +49,13 @@ COPY --from=web-env /opt/phasegap/.venv .venv
 COPY LICENSE pyproject.toml ./
 COPY analyzers analyzers
 COPY app app
-COPY deploy/web.py deploy/
 USER 10001:10001
 VOLUME /data
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
   CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/health/live', timeout=2)"]
-ENV HOST=0.0.0.0 PORT=8000
-CMD ["python", "deploy/web.py"]
+CMD ["phasegap", "serve", "--host", "0.0.0.0", "--port", "8000", "--no-worker"]
 
 # --- worker-gpu: CUDA comes with the wheels; the host needs only the driver and the NVIDIA container toolkit.
 FROM base AS worker-gpu

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-CODE = ("app", "analyzers", "examples", "benchmarks", "deploy", "tools")
+CODE = ("app", "analyzers", "examples", "benchmarks", "tools")
 TEXT_SUFFIXES = {".py", ".md", ".toml", ".sh", ".txt", ".html", ".css", ".js", ".yaml", ".yml", ".ini", ".mako"}
 LONGEST_FILE = 300
 LONGEST_FUNCTION = 40
