@@ -59,11 +59,11 @@ class Settings(BaseSettings):
         900.0, gt=0, description="Longest time an upload may take: a slow drip holds no slot forever."
     )
     drain_limit_bytes: int = Field(
-        512 * MIB,
+        4 * GIB,
         ge=0,
         description="How much of a refused body is read and thrown away so that plain clients get to read the refusal.",
     )
-    drain_seconds: float = Field(5.0, ge=0, description="How long a refused body is read and thrown away.")
+    drain_seconds: float = Field(10.0, ge=0, description="How long a refused body is read and thrown away.")
     disk_reserve_bytes: int = Field(
         256 * MIB, ge=0, description="Free space that an upload must leave; below it: 507, before the body is read."
     )

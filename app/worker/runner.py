@@ -19,6 +19,7 @@ import structlog
 from analyzers.report import Report
 from app.blobs.local import REPAIRED, REPORT
 from app.jobs.states import Claim, Ending
+from app.sandbox.host import SandboxUnavailable
 from app.sandbox.protocol import Limits, Outcome, Task
 from app.services import Services
 
@@ -71,6 +72,9 @@ class JobRunner:
         folder = self._scratch / f"{claim.id}-{claim.attempt}"
         try:
             self._conclude(claim, folder, self._execute(claim, folder))
+        except SandboxUnavailable as error:
+            log.error("sandbox_unavailable", diagnosis_id=claim.id, attempt=claim.attempt, reason=str(error)[-2000:])
+            self._services.lifecycle.lost(claim.id, claim.attempt)  # not the job's fault: it gets another run
         except Exception as error:
             log.exception("job_failed_in_worker", diagnosis_id=claim.id, attempt=claim.attempt)
             self._services.lifecycle.settle(claim, _fault(error))

@@ -100,15 +100,16 @@ def test_the_same_input_gives_the_same_report(real: Server, files: dict[str, byt
     assert first == second
 
 
+STATUSES = {"payload_too_large": 413, "unsupported_model_format": 415}
 Case = tuple[str, str, Callable[[dict[str, bytes]], tuple[bytes, bytes]], tuple[str, ...], tuple[str, ...]]
 MISTAKES: list[Case] = [
     ("text", "m.keras", lambda f: (b"hello", f["batch.npz"]), ("model_unreadable",), ()),
     ("junk in a zip", "m.keras", lambda f: (b"PK\x03\x04" + b"junk" * 500, f["batch.npz"]), ("model_unreadable",), ()),
     ("truncated zip", "m.keras", lambda f: (f["model.keras"][:9000], f["batch.npz"]), ("model_unreadable",), ()),
     ("truncated h5", "m.h5", lambda f: (f["model.h5"][:9000], f["batch.npz"]), ("model_unreadable",), ()),
-    ("weights only", "m.h5", lambda f: (f["only.weights.h5"], f["batch.npz"]), ("model_unreadable",), ("weights",)),
+    ("weights", "m.h5", lambda f: (f["only.weights.h5"], f["batch.npz"]), ("unsupported_model_format",), ("model.save",)),
     ("custom", "m.keras", lambda f: (f["custom.keras"], f["batch.npz"]), ("model_needs_custom_code",), ("Doub",)),
-    ("lambda", "m.keras", lambda f: (f["lambda.keras"], f["batch.npz"]), ("model_unsafe",), ("Lambda",)),
+    ("lambda", "m.keras", lambda f: (f["lambda.keras"], f["batch.npz"]), ("model_unsafe",), ("lambda",)),
     ("wrong shape", "m.keras", lambda f: (f["model.keras"], npz(x=X[:, :3])), ("batch_mismatch",), ("4", "3")),
     ("no x", "m.keras", lambda f: (f["model.keras"], npz(z=X)), ("batch_unreadable", "batch_mismatch"), ("x",)),
     ("strings", "m.keras", lambda f: (f["model.keras"], npz(x=X.astype("U8"))), ("batch_mismatch",), ()),
@@ -137,7 +138,7 @@ def test_mistakes_are_named_and_the_next_request_is_answered(
     answer = real.post(model, batch, model_name=name, batch_name=batch_name)
     code = answer.json().get("code")
     assert code in codes, answer.text
-    detail = check_problem(answer, code, {"payload_too_large": 413}.get(code, 422))["detail"]
+    detail = check_problem(answer, code, STATUSES.get(code, 422))["detail"]
     assert all(word in detail for word in words), detail
     assert real.post(files["model.keras"], files["batch.npz"]).status_code == 200
 
