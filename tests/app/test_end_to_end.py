@@ -107,7 +107,7 @@ MISTAKES: list[Case] = [
     ("junk in a zip", "m.keras", lambda f: (b"PK\x03\x04" + b"junk" * 500, f["batch.npz"]), ("model_unreadable",), ()),
     ("truncated zip", "m.keras", lambda f: (f["model.keras"][:9000], f["batch.npz"]), ("model_unreadable",), ()),
     ("truncated h5", "m.h5", lambda f: (f["model.h5"][:9000], f["batch.npz"]), ("model_unreadable",), ()),
-    ("weights", "m.h5", lambda f: (f["only.weights.h5"], f["batch.npz"]), ("unsupported_model_format",), ("model.save",)),
+    ("weights", "m.h5", lambda f: (f["only.weights.h5"], f["batch.npz"]), ("unsupported_model_format",), ("save",)),
     ("custom", "m.keras", lambda f: (f["custom.keras"], f["batch.npz"]), ("model_needs_custom_code",), ("Doub",)),
     ("lambda", "m.keras", lambda f: (f["lambda.keras"], f["batch.npz"]), ("model_unsafe",), ("lambda",)),
     ("wrong shape", "m.keras", lambda f: (f["model.keras"], npz(x=X[:, :3])), ("batch_mismatch",), ("4", "3")),
