@@ -28,6 +28,9 @@ import psutil
 ROOT = Path(__file__).resolve().parent.parent
 KINDS = ["web", "worker", "zygote", "guest", "guest", "supervisor"]
 CLIENTS = 4
+STORM_SHARE = 0.8
+"""The storm lasts until this share of the jobs has ended: the rest shows that calm is enough to finish."""
+STORM_LIMIT_S = 240.0
 MAKE_MODEL = """
 import sys, numpy as np, keras
 keras.utils.set_random_seed(0)
@@ -184,7 +187,9 @@ def run(jobs: int, seed: int, pause_s: float, folder: Path) -> int:
     storm.thread.start()
     with ThreadPoolExecutor(CLIENTS) as clients:
         ids = list(clients.map(lambda number: submit(service, model, batch, number, base), range(jobs)))
-    time.sleep(10)
+    end = time.monotonic() + STORM_LIMIT_S
+    while len(recorded(folder)) < STORM_SHARE * jobs and time.monotonic() < end:
+        time.sleep(0.5)
     storm.calm.set()
     storm.thread.join()
     calm_at_s = time.time()
