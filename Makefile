@@ -1,6 +1,6 @@
 # PhaseGap: one command to see it work (make demo), one to test it (make test). Each sets up what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo serve test test-slow check lint format lock audit clean
+.PHONY: help install dev demo serve test test-slow bench storm check lint format lock audit clean
 
 PY := .venv/bin/python
 HOST ?= 127.0.0.1
@@ -27,8 +27,14 @@ serve: install ## the service on its embedded default, until interrupted
 test: dev ## the tests, without the slow ones
 	@$(PY) -m pytest
 
-test-slow: dev ## the slow tests: whole ResNets, kill -9 at random moments, fuzzing
+test-slow: dev ## the slow tests: the founding case trained anew, the README's examples
 	@$(PY) -m pytest -m slow
+
+bench: install ## a diagnosis of the founding case against the notebook cell that it replaces
+	@$(PY) benchmarks/founding_ratio.py
+
+storm: dev ## kill -9 at random moments over 50 jobs: every accepted job ends, none twice
+	@$(PY) -m benchmarks.kill_storm --jobs 50
 
 lint: dev ## format, lint, types, import contracts
 	@.venv/bin/ruff format --check .
