@@ -21,7 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from benchmarks.notebook_cell import notebook_cell
 from examples.client import Client, Server
-from examples.founding_case import FOUNDING, make
+from examples.founding_case import FOUNDING, import_keras, make
 
 WAIT = "wait=600"
 
@@ -69,6 +69,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
+    import_keras()
     model, batch = FOUNDING.folder / "model.keras", FOUNDING.folder / "batch.npz"
     if not model.exists():
         make(FOUNDING)

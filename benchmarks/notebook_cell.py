@@ -21,7 +21,7 @@ def notebook_cell(model_path: Path, batch_path: Path) -> dict[str, Any]:
         x, y = batch["x"], batch["y"]
     loss, accuracy = model.evaluate(x, y, verbose=0)
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    inner = keras.Model(model.inputs, [layer.input for layer in norms] + model.outputs)
+    inner = keras.Model(model.input, [layer.input for layer in norms] + model.outputs)
     *inputs, outputs = inner(x, training=True)
     training_accuracy = float((np.asarray(outputs).argmax(axis=1) == y).mean())
     layers = {layer.name: _kl(layer, np.asarray(seen)) for layer, seen in zip(norms, inputs, strict=True)}
