@@ -17,11 +17,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from analyzers.observation import Observer, Pass
+from analyzers.outputs import Outputs
 from analyzers.phase import flatten
 from analyzers.switchboard import Setting
 
-RESOLUTION = 0.01  # A group of layers with less than 1 % of the gap in all is not worth another pass.
-PASSES = 28  # Bounds the time on deep models: what is left in unopened groups is shared out by divergence, and said.
+RESOLUTION = 0.02  # A group of layers with less than 2 % of the gap in all is not worth another pass.
+PASSES = 20  # Bounds the time on deep models: what is left in unopened groups is shared out by divergence, and said.
 SAMPLES = 64  # Statistics are constants here, so a few windows show the same layers as all; more only cost time.
 
 
@@ -46,9 +47,9 @@ def attribute(observer: Observer, batch_only: Pass, divergences: dict[str, float
     order = list(divergences)
     take = _prefix(observer, batch_only)
     rows = np.arange(take)
-    like = Pass([], batch_only.calls, {}, 0.0, {})
+    like = Pass(Outputs([], []), batch_only.calls, {}, 0.0, {})
     base = flatten(observer.run(Setting(), rows=rows).outputs)
-    whole = flatten([o[:take] for o in batch_only.outputs]) - base
+    whole = flatten(batch_only.outputs.take(slice(take))) - base
     energy = float(np.sum(np.square(whole)))
     if energy == 0.0 or not order:
         return Attribution(dict.fromkeys(order, 0.0), 0.0, 0.0)

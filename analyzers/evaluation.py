@@ -15,6 +15,7 @@ import numpy as np
 from keras.src.trainers.compile_utils import CompileMetrics
 
 from analyzers.errors import BatchMismatch, InvalidOption
+from analyzers.outputs import Outputs
 from analyzers.report import PhaseFigures
 from analyzers.statistics import Array
 
@@ -83,7 +84,7 @@ class Evaluator:
     def has_loss(self) -> bool:
         return self.y is not None and any(loss is not None for loss in self.losses)
 
-    def figures(self, outputs: list[Array], penalty: float) -> PhaseFigures:
+    def figures(self, outputs: Outputs, penalty: float) -> PhaseFigures:
         """Loss and metrics; None and empty where there are no labels or nothing was compiled."""
         each = self.per_sample(outputs)
         data_loss = None if each is None else float(np.mean(each))
@@ -94,27 +95,28 @@ class Evaluator:
             regularization_loss=penalty,
         )
 
-    def per_sample(self, outputs: list[Array], rows: Any = None) -> Array | None:
-        """The weighted loss of each sample, (samples,); its mean is the data loss. `rows` picks the labels."""
+    def per_sample(self, outputs: Outputs) -> Array | None:
+        """The weighted loss of each sample, (samples,); its mean is the data loss."""
         if not self.has_loss or self.y is None:
             return None
         total = np.zeros(len(outputs[0]))
         for i, loss in enumerate(self.losses):
             if loss is not None:
-                total += float(self.loss_weights[i] or 0.0) * self._output_loss(loss, i, outputs[i], rows)
+                total += float(self.loss_weights[i] or 0.0) * self._output_loss(loss, i, outputs)
         if self.weight is not None:
-            total = total * (self.weight if rows is None else self.weight[rows])
+            total = total * self.weight
         return total
 
-    def _output_loss(self, loss: Any, index: int, output: Array, rows: Any) -> Array:
+    def _output_loss(self, loss: Any, index: int, outputs: Outputs) -> Array:
         assert self.y is not None
+        output = outputs[index]
         function = keras.losses.get(loss)
-        truth = self.y[index] if rows is None else self.y[index][rows]
+        truth = self.y[index]
         if truth.ndim == output.ndim - 1 and output.shape[-1] == 1:
             truth = truth[..., None]  # What Keras does too: labels (n,) against an output (n, 1).
         call = function.call if isinstance(function, keras.Loss) else function
         try:
-            values = np.asarray(call(_tensor(truth), _tensor(output)), np.float64)
+            values = np.asarray(call(_tensor(truth), _with_logits(output, outputs.logits[index])), np.float64)
         except Exception as error:
             raise BatchMismatch(
                 f"the loss `{_name(loss)}` cannot be computed for output `{self.names[index]}`: the labels have shape "
@@ -124,11 +126,11 @@ class Evaluator:
         each: Array = values.reshape(len(output), -1).mean(axis=1)
         return each
 
-    def _metrics(self, outputs: list[Array]) -> dict[str, float]:
+    def _metrics(self, outputs: Outputs) -> dict[str, float]:
         if self.y is None or not (self.compiled.metrics or self.compiled.weighted_metrics):
             return {}
         truth = [_tensor(y) for y in self.y]
-        guess = [_tensor(o) for o in outputs]
+        guess = [_with_logits(o, z) for o, z in zip(outputs, outputs.logits, strict=True)]
         single = len(truth) == 1
         try:
             box = CompileMetrics(self.compiled.metrics, self.compiled.weighted_metrics, output_names=self.names)
@@ -141,7 +143,7 @@ class Evaluator:
             ) from error
 
 
-def prediction_agreement(a: list[Array], b: list[Array]) -> float | None:
+def prediction_agreement(a: Sequence[Array], b: Sequence[Array]) -> float | None:
     """Share of decisions on which two phases agree, over all classifying outputs; None where no output classifies."""
     shares = [share for x, y in zip(a, b, strict=True) if (share := _agreement(x, y)) is not None]
     return float(np.mean(shares)) if shares else None
@@ -163,6 +165,13 @@ def _in_unit(a: Array) -> bool:
 
 def _probabilities(a: Array) -> bool:
     return _in_unit(a) and bool(np.all(~np.isfinite(a) | (np.abs(a.sum(axis=-1, keepdims=True) - 1) < 1e-2) | (a <= 1)))
+
+
+def _with_logits(output: Array, logits: Array | None) -> Any:
+    tensor = _tensor(output)
+    if logits is not None:
+        tensor._keras_logits = _tensor(logits)  # where Keras' crossentropies look for them
+    return tensor
 
 
 def _tensor(values: Any) -> Any:

@@ -14,13 +14,11 @@ from analyzers.observation import Observer, Pass
 from analyzers.probes import averaging_clock
 from analyzers.statistics import (
     Moments,
-    SampleMoments,
-    average,
     divergence,
     effective_stored_samples,
     kl_per_channel,
+    mixed,
     noise_floor,
-    pool,
 )
 from analyzers.subjects.keras_model import Site
 
@@ -39,11 +37,11 @@ def _cases(observer: Observer, inference: Pass, training: Pass, sites: list[Site
         layer, path = site.layer, site.path
         stored, start = stored_moments(layer), start_moments(layer)
         seen = training.seen[path]
-        batch = pooled(seen)
+        batch = mixed(seen)
         epsilon = float(layer.epsilon)
         uses_batch = any(c.used_batch for c in training.calls[0][path])
         figures = divergence(batch, stored, epsilon)
-        inherited = divergence(pooled(inference.seen[path]), stored, epsilon).kl - figures.kl
+        inherited = divergence(mixed(inference.seen[path]), stored, epsilon).kl - figures.kl
         rng = np.random.default_rng([observer.seed, zlib.crc32(path.encode())])
         sizes = effective_stored_samples(layer.momentum, observer.batch_size)
         yield LayerCase(
@@ -64,11 +62,6 @@ def _cases(observer: Observer, inference: Pass, training: Pass, sites: list[Site
             inherited=max(inherited, 0.0) if np.isfinite(inherited) else 0.0,
             clock=averaging_clock.read(stored, batch, start, float(layer.momentum), epsilon) if uses_batch else None,
         )
-
-
-def pooled(seen: list[SampleMoments]) -> Moments:
-    """Population moments over all calls of a layer."""
-    return average([pool(s) for s in seen], [1.0] * len(seen))
 
 
 def stored_moments(layer: Any) -> Moments:

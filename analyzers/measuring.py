@@ -47,7 +47,7 @@ def measure(observer: Observer, evaluator: Evaluator, iterations: int | None, st
     parts = mechanisms(observer, inference, training)
     replay, identical = _replay(observer, training)
     step(0.45)
-    fitted = calibrated(observer, as_trained="stochastic_layers" in parts or "augmentation" in parts)
+    fitted = calibrated(observer, training, as_trained="stochastic_layers" in parts or "augmentation" in parts)
     gap = assess(observer, evaluator, inference, repeats, fitted, parts)
     step(0.65)
     layers = layer_cases(observer, inference, training)
@@ -83,7 +83,7 @@ def _case(
         stochastic=[s.path for s in observer.subject.of_kind("stochastic")],
         augmentation=[s.path for s in observer.subject.of_kind("augmentation")],
         non_finite_outputs=not all(np.isfinite(o).all() for o in inference.outputs),
-        input_scale=input_scale.trial(observer, evaluator, active) if worth_trying else None,
+        input_scale=input_scale.trial(observer, evaluator, active, inference, repeats[0]) if worth_trying else None,
     )
 
 

@@ -6,20 +6,19 @@ from the uploaded state and the same random draws (for the same repeat), so pass
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from analyzers.batches.spec import Batch
-from analyzers.statistics import Array, Moments, SampleMoments, average, concatenate
+from analyzers.outputs import Outputs, Rows, joined
+from analyzers.statistics import Moments, SampleMoments, average, concatenate, mixed
 from analyzers.subjects.keras_model import KerasSubject, State
-from analyzers.switchboard import Constants, Setting, SiteCall, Switchboard
-
-Rows = NDArray[np.intp]
+from analyzers.switchboard import Constants, Reached, Setting, SiteCall, Switchboard
 
 CALIBRATION_BYTES = 1 << 30  # Activations of one calibration batch stay near 1 GiB, which a default guest has to spare.
 ACTIVATIONS_PER_INPUT = (
@@ -38,7 +37,7 @@ class Pass:
     and call of the site the moments of its input, (samples, channels), in the batch's order. `penalty`: added losses.
     """
 
-    outputs: list[Array]
+    outputs: Outputs
     calls: list[dict[str, list[SiteCall]]]
     seen: dict[str, list[SampleMoments]]
     penalty: float
@@ -103,7 +102,7 @@ class Observer:
         """
         index = np.arange(self.batch.samples) if rows is None else rows
         self.subject.set_seeds(self.seed + 1009 * repeat)
-        parts: list[list[Array]] = []
+        parts: list[Outputs] = []
         calls: list[dict[str, list[SiteCall]]] = []
         flags: dict[str, set[bool]] = {}
         kept: list[Rows] = []
@@ -112,7 +111,7 @@ class Observer:
             if like is not None:
                 chosen = replace(setting, constants={**like.constants(number), **setting.constants})
             outputs = self.board.run([x[index[window]] for x in self.batch.x], chosen)
-            parts.append([o[keep] for o in outputs])
+            parts.append(outputs.take(keep))
             calls.append(self.board.calls)
             flags.update(self.board.flags)
             kept.append(keep)
@@ -120,8 +119,7 @@ class Observer:
         if not keep_changes:
             self.state.restore(self.mutable)
         self.passes_run += 1
-        joined = [np.concatenate([p[i] for p in parts]) for i in range(len(parts[0]))]
-        return Pass(joined, calls, _join_seen(calls, kept) if setting.record else {}, penalty, flags)
+        return Pass(joined(parts), calls, _join_seen(calls, kept) if setting.record else {}, penalty, flags)
 
     def calibrate(
         self, rows: Rows | None = None, *, as_trained: bool = False, paths: Sequence[str] | None = None
@@ -149,6 +147,18 @@ class Observer:
         self.state.restore(self.mutable)
         self.passes_run += 1
         return {path: _as_constants(parts) for path, parts in collected.items()}
+
+    def glimpse(self, rows: Rows, until: Sequence[str]) -> dict[str, Moments]:
+        """Moments of what the named sites see in the inference phase, without running what comes behind them."""
+        setting = Setting(record=True, until=frozenset(until))
+        calls = []
+        for window, _ in windows(len(rows), self.batch_size):
+            with contextlib.suppress(Reached):
+                self.board.run([x[rows[window]] for x in self.batch.x], setting)
+            calls.append(self.board.calls)
+        self.state.restore(self.mutable)
+        seen = _join_seen(calls, [keep for _, keep in windows(len(rows), self.batch_size)])
+        return {path: mixed(calls_seen) for path, calls_seen in seen.items()}
 
     def _calibration_parts(self, index: Rows) -> list[Rows]:
         if self.subject.fixed_batch:

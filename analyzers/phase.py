@@ -12,6 +12,7 @@ import numpy as np
 from analyzers.case import Gap, Mechanism, Paired
 from analyzers.evaluation import Evaluator, prediction_agreement
 from analyzers.observation import Observer, Pass
+from analyzers.outputs import Outputs
 from analyzers.statistics import Array, relative_rms
 from analyzers.switchboard import Constants, Setting
 
@@ -35,8 +36,8 @@ class Calibrated:
     """Inference with statistics of the sample: of all of it, and cross-fitted (each sample with those of others)."""
 
     constants: dict[str, Constants]
-    outputs: list[Array]
-    held_out: list[Array]
+    outputs: Outputs
+    held_out: Outputs
     floor: Array
 
 
@@ -46,34 +47,36 @@ def folds(samples: int, seed: int) -> list[np.ndarray[tuple[int], np.dtype[np.in
     return [np.sort(f) for f in np.array_split(np.random.default_rng(seed).permutation(samples), count)]
 
 
-def calibrated(observer: Observer, *, as_trained: bool, paths: Sequence[str] | None = None) -> Calibrated | None:
+def calibrated(
+    observer: Observer, training: Pass, *, as_trained: bool, paths: Sequence[str] | None = None
+) -> Calibrated | None:
     """Calibrate on everything and on each fold's complement; None where no layer uses batch statistics.
 
     The floor is the jackknife estimate of what the calibrated outputs vary by sampling: (K-1)/K sum (f_-k - mean)^2,
     values per sample and output (Efron and Tibshirani 1993, section 11.5). `as_trained` leaves stochastic layers and
-    augmentation on while the statistics are taken, as they were in training.
+    augmentation on while the statistics are taken, as they were in training. With fewer than `FEWEST` samples nothing
+    is held out and the floor is NaN: unknown. `training` is the training-phase pass.
     """
-    whole = observer.calibrate(as_trained=as_trained, paths=paths)
-    if not whole:
+    if not any(call.used_batch for calls in training.calls[0].values() for call in calls):
         return None
+    whole = observer.calibrate(as_trained=as_trained, paths=paths)
     outputs = observer.with_statistics(whole).outputs
+    if observer.batch.samples < FEWEST:
+        return Calibrated(whole, outputs, outputs, np.full_like(flatten(outputs), np.nan))
     parts = folds(observer.batch.samples, observer.seed)
-    held_out = [np.empty_like(o) for o in outputs]
+    held_out = outputs.copy()
     each = []
     for part in parts:
         rest = np.setdiff1d(np.arange(observer.batch.samples), part)
-        if not len(rest):
-            return Calibrated(whole, outputs, outputs, np.zeros_like(flatten(outputs)))
         fitted = observer.with_statistics(observer.calibrate(rest, as_trained=as_trained, paths=paths)).outputs
-        for target, source in zip(held_out, fitted, strict=True):
-            target[part] = source[part]
+        held_out.put(part, fitted)
         each.append(flatten(fitted))
     mean = np.mean(each, axis=0)
     spread = (len(parts) - 1) / len(parts) * np.sum([np.square(f - mean) for f in each], axis=0)
     return Calibrated(whole, outputs, held_out, np.sqrt(spread))
 
 
-def flatten(outputs: list[Array]) -> Array:
+def flatten(outputs: Sequence[Array]) -> Array:
     """All outputs side by side, (samples, values), each in its own spread's units where there are several; finite."""
     parts = []
     for output in outputs:
@@ -113,7 +116,7 @@ def assess(
     each = evaluator.per_sample(inference.outputs)
     training_gain = paired(each, _mean_loss(evaluator, repeats))
     statistics_gain = paired(each, evaluator.per_sample(fitted.held_out)) if fitted else None
-    beyond = systematic > SIGNIFICANT_RATIO * floor and observer.batch.samples >= FEWEST
+    beyond = systematic > SIGNIFICANT_RATIO * floor  # never, where the floor is unknown
     material = _matters(statistics_gain) or systematic > (MATERIAL_RMS if each is None else MATERIAL_RMS_LABELLED)
     drawn = mechanisms.get("stochastic_layers", 0.0) + mechanisms.get("augmentation", 0.0)
     return Gap(
@@ -128,10 +131,7 @@ def assess(
         systematic_significant=beyond and material,
         training_better=_matters(training_gain) and training_gain is not None and training_gain.z > PAIRED_Z,
         stochastic_significant=drawn > MATERIAL_RMS,
-        undecided=material
-        and not beyond
-        and systematic > MATERIAL_RMS
-        and (systematic > floor or observer.batch.samples < FEWEST),
+        undecided=material and not beyond and systematic > MATERIAL_RMS and not systematic <= floor,
     )
 
 

@@ -64,7 +64,7 @@ def _fitted(observer: Observer, measured: Measured, paths: list[str] | None) -> 
     drawing = measured.case.stochastic or measured.case.augmentation
     if paths is None and not drawing:
         return measured.fitted
-    return calibrated(observer, as_trained=False, paths=paths)
+    return calibrated(observer, measured.training, as_trained=False, paths=paths)
 
 
 def _advice(remedy: Remedy, case: Case, finding: Finding) -> RemedyFinding:

@@ -76,6 +76,11 @@ def average(parts: Sequence[Moments], weights: Sequence[float]) -> Moments:
     return Moments(mean, np.einsum("k,kc->c", w, spread))
 
 
+def mixed(calls: Sequence[SampleMoments]) -> Moments:
+    """Population moments over all calls of a layer, each call counting the same."""
+    return average([pool(c) for c in calls], [1.0] * len(calls))
+
+
 def kl_per_channel(batch: Moments, stored: Moments, epsilon: float) -> Array:
     """KL(batch || stored) of normal distributions, in nats, (channels,): (r - 1 - ln r + d^2) / 2.
 

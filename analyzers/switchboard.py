@@ -21,6 +21,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from analyzers.outputs import Outputs
 from analyzers.statistics import SampleMoments
 from analyzers.subjects.keras_model import KerasSubject, Site
 
@@ -36,7 +37,7 @@ class Setting:
     it for the sites of that kind where not None. `constants` names the sites that get given statistics, one pair a call
     of the site in a pass (a shorter sequence repeats its last pair); it goes before `batch_statistics`. `only`
     restricts batch statistics to the sites that it names. `record` keeps per-sample moments of what each batch-
-    normalizing site saw.
+    normalizing site saw. `until` ends the pass, by raising `Reached`, once each of the sites that it names was called.
     """
 
     training: bool = False
@@ -46,6 +47,11 @@ class Setting:
     constants: Mapping[str, Sequence[Constants]] = field(default_factory=dict)
     only: frozenset[str] | None = None
     record: bool = False
+    until: frozenset[str] | None = None
+
+
+class Reached(BaseException):
+    """Ends a pass early. No `Exception`, since Keras rewrites those on their way up."""
 
 
 @dataclass(frozen=True)
@@ -76,13 +82,14 @@ class Switchboard:
         for site in self.subject.sites:
             object.__delattr__(site.layer, "call")
 
-    def run(self, inputs: Sequence[NDArray[Any]], setting: Setting) -> list[NDArray[Any]]:
+    def run(self, inputs: Sequence[NDArray[Any]], setting: Setting) -> Outputs:
         """One pass over one batch, (samples, ...) each; returns the outputs as float64 arrays, `calls` holds the
         record.
         """
         self.setting, self.calls, self.flags = setting, {}, {}
         outputs = self.subject.forward(inputs, setting.training)
-        return [np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(o, "float32")), dtype=np.float64) for o in outputs]
+        logits = [getattr(o, "_keras_logits", None) for o in outputs]
+        return Outputs([_plain(o) for o in outputs], [None if z is None else _plain(z) for z in logits])
 
     def _routed(self, site: Site, original: Any) -> Any:
         route = self._batch_normalizing if site.kind == "batch_normalizing" else self._stochastic
@@ -122,6 +129,8 @@ class Switchboard:
         mask = kwargs.get("mask")
         seen = sample_moments(args[0] if args else kwargs["inputs"], layer.axis, mask) if self.setting.record else None
         self.calls[path].append(SiteCall(applied, used_batch, seen))
+        if self.setting.until is not None and self.setting.until <= self.calls.keys():
+            raise Reached
         return outputs
 
 
@@ -188,6 +197,10 @@ def _masked_moments(x: Any, mask: Any, over: list[int]) -> SampleMoments:
     centered = (x - keras.ops.reshape(mean, shape)) * weight
     variance = keras.ops.sum(keras.ops.square(centered), axis=over) / safe
     return SampleMoments(_float64(count)[:, 0], _float64(mean), _float64(variance))
+
+
+def _plain(tensor: Any) -> NDArray[np.float64]:
+    return _float64(keras.ops.cast(tensor, "float32"))
 
 
 def _float64(tensor: Any) -> NDArray[np.float64]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from analyzers.case import Case, Finding
 from analyzers.causes import Cause
 from analyzers.report import RemedyFinding, Severity, Verdict
 
+ENOUGH = 16  # Samples from which on a quarter can be held out.
 CERTAIN = 0.9  # A cause this sure decides a gap whose own noise cannot be estimated (three samples, say).
 
 
@@ -74,5 +76,7 @@ def _figures(case: Case) -> str:
 
 def _enough(case: Case) -> int:
     """Samples at which the noise floor would fall to a third of the difference seen: it falls as 1 / sqrt(n)."""
+    if math.isnan(case.gap.noise_floor):
+        return ENOUGH
     ratio = 3.0 * case.gap.noise_floor / max(case.gap.systematic, 1e-12)
-    return max(16, min(4096, int(case.samples * max(ratio, 2.0) ** 2)))
+    return max(ENOUGH, min(4096, int(case.samples * max(ratio, 2.0) ** 2)))

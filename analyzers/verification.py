@@ -15,9 +15,10 @@ import numpy as np
 from analyzers.case import Paired
 from analyzers.evaluation import Evaluator, prediction_agreement
 from analyzers.observation import Observer, Pass
+from analyzers.outputs import Outputs
 from analyzers.phase import Calibrated, flatten, paired
 from analyzers.report import Verification
-from analyzers.statistics import Array, relative_rms
+from analyzers.statistics import relative_rms
 
 FEWEST_SAMPLES = 16  # Below this a quarter held out is fewer than four samples: an interval over them means nothing.
 
@@ -73,7 +74,7 @@ def _gain(evaluator: Evaluator, inference: Pass, training: Pass, fitted: Calibra
     return result
 
 
-def _figures(evaluator: Evaluator, outputs: list[Array], training: Pass, penalty: float) -> dict[str, float | None]:
+def _figures(evaluator: Evaluator, outputs: Outputs, training: Pass, penalty: float) -> dict[str, float | None]:
     figures = evaluator.figures(outputs, penalty)
     target = flatten(training.outputs)
     return {

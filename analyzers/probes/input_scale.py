@@ -19,50 +19,53 @@ from scipy import optimize
 from analyzers.batches.spec import Batch
 from analyzers.case import LayerCase, ScaleTrial
 from analyzers.evaluation import Evaluator
-from analyzers.observation import Observer, Pass, Rows
+from analyzers.observation import Observer, Pass
+from analyzers.outputs import Rows
 from analyzers.phase import flatten
-from analyzers.statistics import Array, Moments, average, divergence, kl_per_channel, pool, relative_rms
+from analyzers.statistics import Array, Moments, divergence, kl_per_channel, mixed, relative_rms
 from analyzers.switchboard import Setting
 
 LINEARITY = 1e-3  # Response to a doubled input against twice the response: float32 convolutions keep within 1e-5.
 SAMPLES = 64  # Enough to fix one factor and one offset from all channels.
+CANDIDATES = 8  # Layers looked at in order of data flow; those that see the input linearly stand at the front.
+HOPELESS = (
+    0.2  # Share of the divergence that the best correction may leave; what explains less is not worth two passes.
+)
 SILENT = 1e-12  # Variances below this are those of dead channels.
 
 
-def trial(observer: Observer, evaluator: Evaluator, layers: Sequence[LayerCase]) -> ScaleTrial | None:
-    """Try the best factor and offset. None where no layer sees the input linearly, or the input is no measured
-    quantity.
+def trial(
+    observer: Observer, evaluator: Evaluator, layers: Sequence[LayerCase], inference: Pass, training: Pass
+) -> ScaleTrial | None:
+    """Try the best factor and offset on both phases.
 
-    `layers` are those that use batch statistics, in order of data flow; the observer's batch is put back.
+    `layers` are those that use batch statistics, in order of data flow; the observer's batch is put back. None where no
+    layer sees the input linearly, where the input is no measured quantity, or where even the best correction leaves
+    those layers far from what they stored.
     """
     if not layers or observer.subject.fixed_batch or any(x.dtype.kind != "f" for x in observer.batch.x):
         return None
     rows = np.arange(min(observer.batch.samples, max(SAMPLES, observer.batch_size)))
-    responses = _Responses(*(_seen(observer, f, b, rows) for f, b in ((1, 0), (1, 1), (0, 0), (0, 1), (2, 0))))
-    first = [x for x in layers if responses.linear(x.path)]
-    found = _solve(first, responses) if first else None
-    return None if found is None else _try(observer, evaluator, layers, first, found)
+    ahead = [x.path for x in layers[:CANDIDATES]]
+    plain = {p: mixed([s.take(rows) for s in inference.seen[p]]) for p in ahead}
+    zero, double = _glimpse(observer, 0, 0, rows, ahead), _glimpse(observer, 2, 0, rows, ahead)
+    first = [x for x in layers[:CANDIDATES] if _linear(plain[x.path], zero[x.path], double[x.path])]
+    if not first:
+        return None
+    names = [x.path for x in first]
+    shifted, one = _glimpse(observer, 1, 1, rows, names), _glimpse(observer, 0, 1, rows, names)
+    found = _solve(first, _Responses(plain, shifted, zero, one))
+    return None if found is None else _try(observer, evaluator, layers, first, found, inference, training)
 
 
 @dataclass(frozen=True)
 class _Responses:
-    """Moments of each layer's input, by path, for the inputs x, x + 1, zeros, ones and 2 x."""
+    """Moments of each layer's input, by path, for the inputs x, x + 1, zeros and ones."""
 
     plain: dict[str, Moments]
     shifted: dict[str, Moments]
     zero: dict[str, Moments]
     one: dict[str, Moments]
-    double: dict[str, Moments]
-
-    def linear(self, path: str) -> bool:
-        """Whether the layer's input is an affine function of the model's: doubling x doubles the response."""
-        plain, zero, double = self.plain[path], self.zero[path], self.double[path]
-        with np.errstate(all="ignore"):
-            mean = np.abs((double.mean - zero.mean) - 2 * (plain.mean - zero.mean))
-            scale = np.abs(plain.mean - zero.mean) + np.sqrt(plain.variance) + SILENT
-            spread = np.abs(np.sqrt(double.variance) - 2 * np.sqrt(plain.variance))
-            straight = max(float(np.max(mean / scale)), float(np.max(spread / scale)))
-        return straight < LINEARITY and float(plain.variance.max()) > 0
 
     def at(self, path: str, factor: float, offset: float) -> Moments:
         """Moments that the layer would see for factor * x + offset: a quadratic form, exact for an affine response."""
@@ -73,10 +76,19 @@ class _Responses:
         return Moments(mean, np.maximum(variance, 0.0))
 
 
-def _seen(observer: Observer, factor: float, offset: float, rows: Rows) -> dict[str, Moments]:
+def _glimpse(observer: Observer, factor: float, offset: float, rows: Rows, paths: list[str]) -> dict[str, Moments]:
     with _Input(observer, factor, offset):
-        seen = observer.run(Setting(record=True), rows=rows).seen
-    return {path: average([pool(c) for c in calls], [1.0] * len(calls)) for path, calls in seen.items()}
+        return observer.glimpse(rows, paths)
+
+
+def _linear(plain: Moments, zero: Moments, double: Moments) -> bool:
+    """Whether a layer's input is an affine function of the model's: doubling x doubles the response."""
+    with np.errstate(all="ignore"):
+        mean = np.abs((double.mean - zero.mean) - 2 * (plain.mean - zero.mean))
+        scale = np.abs(plain.mean - zero.mean) + np.sqrt(plain.variance) + SILENT
+        spread = np.abs(np.sqrt(double.variance) - 2 * np.sqrt(plain.variance))
+        straight = max(float(np.max(mean / scale)), float(np.max(spread / scale)))
+    return straight < LINEARITY and float(plain.variance.max()) > 0
 
 
 class _Input:
@@ -118,6 +130,8 @@ def _solve(first: list[LayerCase], responses: _Responses) -> _Found | None:
     starts = [np.array([scale, o]) for o in (0.0, _offset(first, responses, float(np.exp(scale))))]
     best = min((optimize.minimize(misfit, p, method="Nelder-Mead") for p in starts), key=lambda r: float(r.fun))
     factor, offset = float(np.exp(best.x[0])), float(best.x[1])
+    if float(best.fun) > HOPELESS * misfit(np.zeros(2)):
+        return None
     left = np.concatenate([_half_log_ratios(x, responses.at(x.path, factor, offset)) for x in first])
     return _Found(factor, offset, float(np.std(left)))
 
@@ -141,9 +155,14 @@ def _half_log_ratios(layer: LayerCase, seen: Moments) -> Array:
 
 
 def _try(
-    observer: Observer, evaluator: Evaluator, layers: Sequence[LayerCase], first: list[LayerCase], found: _Found
+    observer: Observer,
+    evaluator: Evaluator,
+    layers: Sequence[LayerCase],
+    first: list[LayerCase],
+    found: _Found,
+    before: Pass,
+    wanted: Pass,
 ) -> ScaleTrial:
-    before, wanted = observer.run(Setting(record=True)), observer.run(Setting(training=True))
     with _Input(observer, found.factor, found.offset):
         after, corrected = observer.run(Setting(record=True)), observer.run(Setting(training=True, record=True))
     names = [x.path for x in first]
@@ -173,9 +192,6 @@ def _distance(inference: Pass, training: Pass) -> float:
 
 
 def _mean_kl(layers: Sequence[LayerCase], run: Pass) -> float:
-    values = [
-        divergence(average([pool(c) for c in run.seen[x.path]], [1.0] * len(run.seen[x.path])), x.stored, x.epsilon).kl
-        for x in layers
-        if x.path in run.seen
-    ]
+    seen = [x for x in layers if x.path in run.seen]
+    values = [divergence(mixed(run.seen[x.path]), x.stored, x.epsilon).kl for x in seen]
     return float(np.mean(values)) if values else 0.0

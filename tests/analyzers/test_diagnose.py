@@ -49,6 +49,17 @@ def test_figures_are_those_of_keras() -> None:
     assert report.phases.inference.metrics["accuracy"] == pytest.approx(expected["accuracy"])
 
 
+def test_losses_of_saturated_outputs_are_not_clipped() -> None:
+    """`evaluate` takes the logits behind a softmax, where probabilities are below what a loss on them can tell."""
+    s = specimens.healthy()
+    head = s.model.layers[-1]
+    head.kernel.assign(40.0 * np.array(head.kernel))
+    wrong = (s.y + 1) % specimens.CLASSES
+    expected = s.model.evaluate(s.x, wrong, verbose=0)[0]
+    assert expected > 20.0  # clipped probabilities could not exceed 16.1
+    assert analyzers.diagnose(s.model, s.x, wrong).phases.inference.loss == pytest.approx(expected, rel=1e-4)
+
+
 def test_penalties_are_part_of_the_loss() -> None:
     regularizer = keras.regularizers.L2(0.01)
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, kernel_regularizer=regularizer)])
