@@ -19,16 +19,18 @@ import numpy as np
 from analyzers.observation import Observer, Pass
 from analyzers.outputs import Outputs
 from analyzers.phase import flatten
+from analyzers.statistics import relative_rms
 from analyzers.switchboard import Setting
 
 RESOLUTION = 0.02  # A group of layers with less than 2 % of the gap in all is not worth another pass.
+NEGLIGIBLE = 1e-3  # Of the outputs' spread: less is nothing that anybody could see, and not worth sharing out.
 PASSES = 20  # Bounds the time on deep models: what is left in unopened groups is shared out by divergence, and said.
 SAMPLES = 64  # Statistics are constants here, so a few windows show the same layers as all; more only cost time.
 
 
 @dataclass(frozen=True)
 class Attribution:
-    """`shares` sum to 1 over the layers that use batch statistics, or are all 0 where nothing changes.
+    """`shares` sum to 1 over the layers that use batch statistics, or are all 0 where nothing worth naming changes.
 
     `unresolved` is the part of the gap that lies in groups that were not opened, shared out by divergence; `residual`
     is what the shares miss of the gap (floating-point rounding).
@@ -51,7 +53,7 @@ def attribute(observer: Observer, batch_only: Pass, divergences: dict[str, float
     base = flatten(observer.run(Setting(), rows=rows).outputs)
     whole = flatten(batch_only.outputs.take(slice(take))) - base
     energy = float(np.sum(np.square(whole)))
-    if energy == 0.0 or not order:
+    if not order or relative_rms(whole, [base, base + whole]) < NEGLIGIBLE:
         return Attribution(dict.fromkeys(order, 0.0), 0.0, 0.0)
 
     def worth(count: int) -> float:

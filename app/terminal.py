@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
 from rich.syntax import Syntax
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 COLOURS = {"critical": "red", "warning": "yellow", "info": "green"}
@@ -45,7 +45,8 @@ def _phases(report: dict[str, Any]) -> RenderableType:
         table.add_row(Text(_plain(name)), _number(value), _number(training["metrics"].get(name)))
     difference = phases["difference"]
     rms, floor = _number(difference["relative_output_rms"]), _number(difference["noise_floor"])
-    table.caption = f"outputs differ by {rms} (relative RMS); {floor} could be chance"
+    chance = "how much of it is chance is unknown with so few samples" if floor == "NaN" else f"{floor} could be chance"
+    table.caption = f"outputs differ by {rms} (relative RMS); {chance}"
     return table
 
 
@@ -84,7 +85,8 @@ def _layers(report: dict[str, Any]) -> list[RenderableType]:
         return []
     largest = sorted(layers, key=lambda layer: -_sortable(layer["share_of_gap"]))[:LAYERS_SHOWN]
     title = f"Batch-normalizing layers ({len(largest)} of {len(layers)}, largest share first)"
-    table = Table("layer", "state", "KL", "by chance", "updates", "share of the gap", title=title, title_justify="left")
+    name = Column("layer", overflow="fold")
+    table = Table(name, "state", "KL", "by chance", "updates", "share of the gap", title=title, title_justify="left")
     for layer in largest:
         figures = (layer["divergence"]["kl"], layer["noise_floor"], layer["effective_updates"], layer["share_of_gap"])
         table.add_row(Text(_plain(layer["path"])), layer["status"], *(_number(figure) for figure in figures))
