@@ -23,6 +23,7 @@ from analyzers.measuring import measure
 from analyzers.observation import Observer
 from analyzers.prescribing import Prescription, prescribe
 from analyzers.report import Check, Report, Timing
+from analyzers.reported import reproduce
 from analyzers.running import explained
 from analyzers.signature import specs
 from analyzers.subjects.keras_model import KerasSubject
@@ -118,6 +119,7 @@ def _diagnose(
     )
     report.id = identity(observer.state.recorded_digest(), str(batch.samples), repr(options))
     report.timing_s = _timing(marks)
+    report.phases.reported = reproduce(options.reported, measured.case)
     return report, prescription
 
 

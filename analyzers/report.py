@@ -112,6 +112,16 @@ class Difference(Part):
     by_mechanism: Mechanisms
 
 
+class ReportedFigure(Part):
+    """A figure that the user saw while training, and the phase that reproduces it on this sample."""
+
+    name: str
+    value: Number
+    inference: Number | None
+    training: Number | None
+    reproduced_by: Literal["inference", "training", "both", "neither", "not_computed"]
+
+
 class Phases(Part):
     """Both phases side by side."""
 
@@ -119,6 +129,7 @@ class Phases(Part):
     inference: PhaseFigures
     training: PhaseFigures
     difference: Difference
+    reported: list[ReportedFigure] = []
 
 
 class ChannelDivergence(Part):

@@ -46,6 +46,9 @@ def _phases(report: dict[str, Any]) -> RenderableType:
     difference = phases["difference"]
     rms, floor = _number(difference["relative_output_rms"]), _number(difference["noise_floor"])
     chance = "how much of it is chance is unknown with so few samples" if floor == "NaN" else f"{floor} could be chance"
+    for figure in phases.get("reported", []):
+        by = figure["reproduced_by"].replace("_", " ")
+        table.add_row(Text(f"reported {_plain(figure['name'])} {_number(figure['value'])}"), f"reproduced by: {by}")
     table.caption = f"outputs differ by {rms} (relative RMS); {chance}"
     return table
 

@@ -191,6 +191,20 @@ def test_options_without_meaning(options: dict[str, Any], error: type[Exception]
         analyzers.diagnose(s.model, s.x, s.y, **options)
 
 
+def test_reported_figures_are_matched_to_a_phase() -> None:
+    s = specimens.lagging()
+    reported = {"accuracy": 1.0, "val_accuracy": 0.0, "auc": 0.5}
+    phases = analyzers.diagnose(s.model, s.x, s.y, reported=reported).phases
+    reported["val_accuracy"] = phases.inference.metrics["accuracy"]
+    again = analyzers.diagnose(s.model, s.x, s.y, reported=reported).phases.reported
+    assert phases.training.metrics["accuracy"] > 0.97
+    assert {f.name: f.reproduced_by for f in again} == {
+        "accuracy": "training",
+        "auc": "not_computed",
+        "val_accuracy": "inference",
+    }
+
+
 def test_labels_that_fit_no_loss() -> None:
     s = specimens.healthy()
     with pytest.raises(BatchMismatch, match="labels"):
