@@ -124,9 +124,10 @@ class KerasSubject:
 
     @property
     def variables(self) -> list[Any]:
-        """Every variable, the states of random generators included, each once."""
-        unique = {id(v): v for v in self.model.variables}
-        return list(unique.values())
+        """Every variable, each once; the states of random generators and of recurrent layers too."""
+        states = [v for _, layer in self.layers for v in keras.tree.flatten(getattr(layer, "states", None))]
+        carried = [v for v in states if isinstance(v, keras.Variable)]
+        return list({id(v): v for v in [*self.model.variables, *carried]}.values())
 
     def set_seeds(self, seed: int) -> None:
         """Put every random generator of the model into a state that follows from `seed` alone."""

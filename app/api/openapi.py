@@ -65,8 +65,8 @@ MULTIPART_SCHEMA: dict[str, Any] = {
         "model": {
             "type": "string",
             "format": "binary",
-            "description": f"The saved model: one of {', '.join(MODEL_SUFFIXES)}. Archives of SavedModel folders are told "
-            "apart, and not read yet.",
+            "description": f"The saved model: one of {', '.join(MODEL_SUFFIXES)}. "
+            "Archives of SavedModel folders are told apart, and not read yet.",
         },
         "batch": {
             "type": "string",

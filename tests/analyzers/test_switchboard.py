@@ -60,7 +60,13 @@ def plain() -> tuple[Any, list[np.ndarray]]:
     return trained(), [images()]
 
 
-BUILDERS = [plain, nested, half_precision, per_step, subclass]
+def stateful() -> tuple[Any, list[np.ndarray]]:
+    x = keras.Input(batch_shape=(8, 5, 3))
+    hidden = keras.layers.BatchNormalization()(keras.layers.LSTM(4, stateful=True)(x))
+    return keras.Model(x, keras.layers.Dense(1)(hidden)), [np.random.default_rng(4).normal(size=(16, 5, 3)).astype("f4")]
+
+
+BUILDERS = [stateful, plain, nested, half_precision, per_step, subclass]
 
 
 @pytest.mark.parametrize("build", BUILDERS, ids=lambda f: f.__name__)
@@ -100,6 +106,14 @@ def test_state_is_put_back_when_the_model_fails() -> None:
         observer.run(Setting(training=True))
     assert state.changed() == []
     assert "call" not in vars(subject.sites[0].layer)
+
+
+def test_carried_states_start_every_pass_where_they_were() -> None:
+    model, x = stateful()
+    with Observer(KerasSubject(model), batch_of(*x), 8, seed=0) as observer:
+        first, second = (observer.run(Setting()).outputs[0] for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert not np.any(np.array(model.layers[1].states[0]))
 
 
 def test_plain_phases_are_those_of_keras() -> None:
