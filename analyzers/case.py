@@ -31,7 +31,10 @@ class ClockReading:
 
 @dataclass(frozen=True)
 class LayerCase:
-    """One batch-normalizing layer, measured in a training-phase pass. Arrays are (channels,)."""
+    """One batch-normalizing layer, measured in a training-phase pass. Arrays are (channels,).
+
+    `per_step`: called once for each step of a sequence; `last_step_kl` is then the divergence of the last step alone.
+    """
 
     path: str
     class_name: str
@@ -50,6 +53,8 @@ class LayerCase:
     inherited: float
     clock: ClockReading | None
     share_of_gap: float = 0.0
+    per_step: bool = False
+    last_step_kl: float | None = None
 
     @property
     def channels(self) -> int:
@@ -157,6 +162,66 @@ class ScaleTrial:
 
 
 @dataclass(frozen=True)
+class LabelFacts:
+    """Predicted against true classes in the inference phase, of one classifying output.
+
+    `permuted_accuracy` is that after the best renaming of classes, found on one half of the samples and counted on the
+    other, `renaming` the one found on all; `majority` the share of the commonest class; `histogram_distance` half the
+    sum of absolute differences of the two class histograms; `confidence` the mean probability of the predicted class.
+    """
+
+    output: str
+    accuracy: float
+    permuted_accuracy: float
+    renaming: dict[int, int]
+    majority: float
+    histogram_distance: float
+    confidence: float
+    training_accuracy: float
+
+
+@dataclass(frozen=True)
+class HeadFacts:
+    """One output in the inference phase: `variation` is its spread over samples relative to its size, the larger of
+    both
+    phases' (NaN where values are not finite).
+    """
+
+    output: str
+    values: int
+    variation: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class MetricFacts:
+    """A metric or loss that does not fit its head: its value, and that of the one that fits."""
+
+    name: str
+    value: float
+    fitting_name: str
+    fitting_value: float
+
+
+@dataclass(frozen=True)
+class NormalizationFacts:
+    """A `Normalization` layer at mean 0 and variance 1, and the largest mean and spread of what the sample feeds it."""
+
+    path: str
+    largest_mean: float
+    largest_sd: float
+
+
+@dataclass(frozen=True)
+class ChannelTrial:
+    """Inference with the colour channels reversed: the loss beside that as sent, and the share of right decisions."""
+
+    loss: Paired
+    accuracy: float | None
+
+
+@dataclass(frozen=True)
 class Case:
     """Everything that causes are judged from."""
 
@@ -173,7 +238,13 @@ class Case:
     augmentation: list[str]
     non_finite_outputs: bool
     input_scale: ScaleTrial | None = None
-    traits: dict[str, float] = field(default_factory=dict)
+    labels: list[LabelFacts] = field(default_factory=list)
+    heads: list[HeadFacts] = field(default_factory=list)
+    metrics: list[MetricFacts] = field(default_factory=list)
+    normalizations: list[NormalizationFacts] = field(default_factory=list)
+    reversed_channels: ChannelTrial | None = None
+    shuffled: Paired | None = None
+    carried_states: list[str] = field(default_factory=list)
 
     @property
     def normalizing(self) -> list[LayerCase]:

@@ -77,8 +77,8 @@ class Evaluator:
         self, compiled: Compiled, output_names: Sequence[str], y: list[Array] | None, weight: Array | None
     ) -> None:
         self.compiled, self.names, self.y, self.weight = compiled, list(output_names), y, weight
-        self.losses = _per_output(compiled.loss, self.names) if compiled.loss is not None else []
-        self.loss_weights = _per_output(compiled.loss_weights, self.names, default=1.0)
+        self.losses = per_output(compiled.loss, self.names) if compiled.loss is not None else []
+        self.loss_weights = per_output(compiled.loss_weights, self.names, default=1.0)
 
     @property
     def has_loss(self) -> bool:
@@ -138,8 +138,8 @@ class Evaluator:
             return {k: float(np.asarray(v)) for k, v in keras.tree.map_structure(np.asarray, box.result()).items()}
         except Exception as error:
             raise BatchMismatch(
-                "the metrics cannot be computed: labels have shapes "
-                f"{[y.shape for y in self.y]}, outputs {[o.shape for o in outputs]}"
+                f"the metrics cannot be computed: labels have shapes {[y.shape for y in self.y]}, outputs "
+                f"{[o.shape for o in outputs]}"
             ) from error
 
 
@@ -182,7 +182,7 @@ def _restore(value: Any) -> Any:
     return keras.saving.deserialize_keras_object(value) if value is not None else None
 
 
-def _per_output(value: Any, names: list[str], default: Any = None) -> list[Any]:
+def per_output(value: Any, names: list[str], default: Any = None) -> list[Any]:
     if isinstance(value, dict):
         return [value.get(n, default) for n in names]
     if isinstance(value, (list, tuple)) and len(value) == len(names):

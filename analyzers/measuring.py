@@ -14,10 +14,12 @@ from analyzers.evaluation import Evaluator
 from analyzers.layer_cases import layer_cases
 from analyzers.observation import Observer, Pass
 from analyzers.phase import Calibrated, assess, calibrated, mechanisms, setting_of
-from analyzers.probes import initial_weights, input_scale
+from analyzers.probes import heads, initial_weights, input_scale, inputs, shuffling
+from analyzers.probes import labels as label_checks
 from analyzers.report import Check, PhaseFigures
 from analyzers.switchboard import Setting
 
+WELL = 0.95  # Share of right decisions at which nobody need ask whether the images are as they should be.
 REPEATS = 4  # Training-phase passes where layers draw at random: halves the noise of the figures of one draw.
 REPLAY_TOLERANCE = 1e-5  # Relative; float32 rounding of a reordered reduction, far below any gap worth naming.
 SAME_OUTPUT = 1e-6  # Relative difference of a repeated inference pass that is rounding, not randomness.
@@ -70,6 +72,10 @@ def _case(
 ) -> Case:
     active = [x for x in layers if x.uses_batch]
     worth_trying = gap.systematic_significant or gap.undecided
+    names, labels = observer.batch.output_names, observer.batch.y
+    training = repeats[0]
+    facts = label_checks.facts(names, labels, inference.outputs, training.outputs, observer.seed) if labels else []
+    well = bool(facts) and all(x.accuracy > WELL for x in facts)
     return Case(
         samples=observer.batch.samples,
         batch_size=observer.batch_size,
@@ -83,7 +89,14 @@ def _case(
         stochastic=[s.path for s in observer.subject.of_kind("stochastic")],
         augmentation=[s.path for s in observer.subject.of_kind("augmentation")],
         non_finite_outputs=not all(np.isfinite(o).all() for o in inference.outputs),
-        input_scale=input_scale.trial(observer, evaluator, active, inference, repeats[0]) if worth_trying else None,
+        input_scale=input_scale.trial(observer, evaluator, active, inference, training) if worth_trying else None,
+        labels=facts,
+        heads=heads.heads(names, inference.outputs, training.outputs),
+        metrics=heads.misfits(evaluator.compiled, names, labels, inference.outputs) if labels else [],
+        normalizations=inputs.unadapted(observer),
+        reversed_channels=None if well else inputs.reversed_channels(observer, evaluator, inference),
+        shuffled=shuffling.shuffled(observer, evaluator, training) if gap.training_better else None,
+        carried_states=observer.subject.carried_states,
     )
 
 
@@ -150,8 +163,8 @@ def _adds_up(attribution: Attribution) -> Check:
         name="shares_sum_to_gap",
         passed=abs(total - 1.0) < 1e-6,
         detail=f"the layers' shares sum to {total:.9f}, residual {attribution.residual:.1e}; "
-        f"{100 * attribution.unresolved:.1f}"
-        " % of the gap lies in groups of layers too small to be opened and is shared out by divergence",
+        f"{100 * attribution.unresolved:.1f} % of the gap lies in groups of layers too small to be opened and is "
+        "shared out by divergence",
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from analyzers.case import Case, Finding
 from analyzers.causes import Cause
 from analyzers.evaluation import Evaluator
@@ -16,7 +18,18 @@ from analyzers.switchboard import Constants
 from analyzers.verification import verify_statistics
 
 # Where the input itself is off, new statistics would fit the model to the wrong scale and vouch for themselves.
-FORBID_NEW_STATISTICS = frozenset({"input_scaling_mismatch", "bn_trained_in_inference_mode"})
+FORBID_NEW_STATISTICS = frozenset(
+    {
+        "input_scaling_mismatch",
+        "input_distribution_shift",
+        "input_channel_order_mismatch",
+        "bn_trained_in_inference_mode",
+        "bn_small_batch",
+        "bn_batch_composition",
+        "bn_per_timestep",
+        "weights_untrained",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -43,10 +56,10 @@ def prescribe(
         for remedy in for_cause(cause.code):
             if remedy.code in found:
                 continue
-            if remedy.paths is None:
+            if remedy.paths is None and remedy.constants is None:
                 found[remedy.code] = _advice(remedy, measured.case, finding)
             elif finding.severity != "info" and not codes & FORBID_NEW_STATISTICS:
-                fitted = _fitted(observer, measured, remedy.paths(measured.case, finding))
+                fitted = _fitted(observer, measured, remedy, finding)
                 if fitted is not None:
                     found[remedy.code] = _tried(observer, evaluator, measured, remedy, finding, fitted)
                     constants[remedy.code] = fitted.constants
@@ -60,7 +73,13 @@ def prescribe(
     return Prescription(remedies, recommended, constants.get(recommended or "", {}))
 
 
-def _fitted(observer: Observer, measured: Measured, paths: list[str] | None) -> Calibrated | None:
+def _fitted(observer: Observer, measured: Measured, remedy: Remedy, finding: Finding) -> Calibrated | None:
+    if remedy.constants is not None:
+        known = remedy.constants(measured.case, finding)
+        outputs = observer.with_statistics(known).outputs
+        return Calibrated(known, outputs, outputs, np.zeros(0))
+    assert remedy.paths is not None
+    paths = remedy.paths(measured.case, finding)
     drawing = measured.case.stochastic or measured.case.augmentation
     if paths is None and not drawing:
         return measured.fitted

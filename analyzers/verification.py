@@ -20,6 +20,7 @@ from analyzers.phase import Calibrated, flatten, paired
 from analyzers.report import Verification
 from analyzers.statistics import relative_rms
 
+WORST = 1e6  # Stands for a loss that is not finite.
 FEWEST_SAMPLES = 16  # Below this a quarter held out is fewer than four samples: an interval over them means nothing.
 
 
@@ -44,34 +45,42 @@ def verify_statistics(
             before=_figures(evaluator, inference.outputs, training, inference.penalty),
             after=_figures(evaluator, fitted.outputs, training, inference.penalty),
             note=f"With {samples} samples none can be held out in a meaningful way: the figures after are of the same "
-            "samples "
-            "that the statistics were taken from, which proves nothing about others. Send 16 or more for a "
+            "samples that the statistics were taken from, which proves nothing about others. Send 16 or more for a "
             "verification.",
         )
-    gain = _gain(evaluator, inference, training, fitted)
-    what = "loss" if evaluator.has_loss else "squared distance to the training phase"
+    loss, distance = _gains(evaluator, inference, training, fitted)
+    gain = distance if loss is None else loss
+    what = "squared distance to the training phase" if loss is None else "loss"
+    helped = gain.interval[0] > 0 or (loss is not None and loss.mean > 0 and distance.interval[0] > 0)
     return Verification(
-        status="verified" if gain.interval[0] > 0 else "rejected",
-        method=f"cross-fitted: statistics from some samples, {what} of the others, paired over samples",
+        status="verified" if helped else "rejected",
+        method=_method(fitted, what),
         samples=samples,
         before=_figures(evaluator, inference.outputs, training, inference.penalty),
         after=_figures(evaluator, fitted.held_out, training, inference.penalty),
         interval=gain.interval,
-        note=f"interval: 95 % of the decrease of the {what} per held-out sample",
+        note=f"interval: 95 % of the decrease of the {what} per sample"
+        + ("" if gain.interval[0] > 0 or not helped else "; it is lower on average, and the outputs are surely nearer"),
     )
 
 
-def _gain(evaluator: Evaluator, inference: Pass, training: Pass, fitted: Calibrated) -> Paired:
-    before, after = evaluator.per_sample(inference.outputs), evaluator.per_sample(fitted.held_out)
-    if before is None or after is None:
-        target = flatten(training.outputs)
-        before = np.square(flatten(inference.outputs) - target).mean(axis=1)
-        after = np.square(flatten(fitted.held_out) - target).mean(axis=1)
+def _method(fitted: Calibrated, what: str) -> str:
+    if not fitted.floor.size:
+        return f"statistics taken from no sample, {what} of all of them, paired over samples"
+    return f"cross-fitted: statistics from some samples, {what} of the others, paired over samples"
+
+
+def _gains(evaluator: Evaluator, inference: Pass, training: Pass, fitted: Calibrated) -> tuple[Paired | None, Paired]:
+    """Decrease of the loss, where there is one, and of the squared distance to the training phase, per sample."""
+    target = flatten(training.outputs)
+    distances = (np.square(flatten(o) - target).mean(axis=1) for o in (inference.outputs, fitted.held_out))
+    losses = [evaluator.per_sample(o) for o in (inference.outputs, fitted.held_out)]
+    distance = paired(*distances)
+    assert distance is not None
+    if losses[0] is None or losses[1] is None:
+        return None, distance
     # A loss that is not finite is the worst there is, not a sample to leave out.
-    ceiling = 1e6
-    result = paired(*(np.nan_to_num(v, nan=ceiling, posinf=ceiling) for v in (before, after)))
-    assert result is not None
-    return result
+    return paired(*(np.nan_to_num(v, nan=WORST, posinf=WORST) for v in losses if v is not None)), distance
 
 
 def _figures(evaluator: Evaluator, outputs: Outputs, training: Pass, penalty: float) -> dict[str, float | None]:

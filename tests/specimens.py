@@ -160,4 +160,4 @@ BY_CAUSE: dict[str, Callable[[], Specimen]] = {
     "stochastic_layers_expected": dropping,
     "bn_trained_in_inference_mode": inert,
 }
-"""A specimen for each cause, by the cause's code."""
+"""Specimens by the code of their cause; `tests.ailments` has the others."""

@@ -23,6 +23,7 @@ class Cause:
     code: str
     title: str
     source: str
+    residual: bool
     module: Any
 
     def judge(self, case: Case) -> Finding | None:
@@ -36,13 +37,18 @@ def registered() -> tuple[Cause, ...]:
     """All causes, by code."""
     names = sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
     modules = [(n, importlib.import_module(f"{__name__}.{n}")) for n in names]
-    return tuple(Cause(n, m.TITLE, m.SOURCE, m) for n, m in modules)
+    return tuple(Cause(n, m.TITLE, m.SOURCE, getattr(m, "RESIDUAL", False), m) for n, m in modules)
 
 
 SEVERITY_RANK: dict[Severity, int] = {"critical": 0, "warning": 1, "info": 2}
 
 
 def judge_all(case: Case) -> list[tuple[Cause, Finding]]:
-    """Every cause that is present, most likely first: by severity, then confidence, then harm."""
+    """Every cause that is present, most likely first: by severity, then confidence, then harm.
+
+    A residual cause is what remains when nothing specific explains the gap: it stands only where no specific one does.
+    """
     found = [(c, f) for c in registered() if (f := c.judge(case)) is not None]
+    specific = any(f.severity != "info" and not c.residual for c, f in found)
+    found = [(c, f) for c, f in found if not (specific and c.residual)]
     return sorted(found, key=lambda cf: (SEVERITY_RANK[cf[1].severity], -cf[1].confidence, -cf[1].harm, cf[0].code))

@@ -5,6 +5,11 @@ from __future__ import annotations
 from analyzers.case import Case, LayerCase
 from analyzers.report import Evidence, Severity
 
+LOST = 0.5  # Share of the training phase's advantage over inference that shuffling must destroy.
+RESTORED = 0.5  # Share of the loss that reversing the colour channels must take away ...
+CERTAIN_Z = 4.0  # ... by so many standard errors of the paired difference.
+ALL_BUT_GONE = 0.2  # Without decisions to count: confident wrong answers lose much of their loss by any confusion.
+MORE_RIGHT = 0.5  # Of the decisions that were wrong, or that naming the commonest class gets wrong, half must be right.
 CRITICAL_RMS = 0.3  # Outputs moved by a third of their own spread: decisions change.
 CRITICAL_LOSS = 0.5  # Half as much loss again is a model that its owner would not ship.
 
@@ -48,3 +53,20 @@ def loss_evidence(case: Case) -> list[Evidence]:
 def plural(count: int, word: str) -> str:
     """ "1 layer", "53 layers"."""
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def channels_explain(case: Case) -> bool:
+    """Whether reversing the colour channels was tried and restored the inference phase."""
+    trial = case.reversed_channels
+    if trial is None or trial.loss.z < CERTAIN_Z or trial.loss.after > (1 - RESTORED) * trial.loss.before:
+        return False
+    if trial.accuracy is None or not case.labels:
+        return trial.loss.after < ALL_BUT_GONE * trial.loss.before
+    usual = max(max(x.accuracy, x.majority) for x in case.labels)
+    return trial.accuracy > usual + MORE_RIGHT * (1 - usual)
+
+
+def order_explains(case: Case) -> bool:
+    """Whether shuffling the sample was tried and destroyed the training phase's advantage."""
+    trial, gain = case.shuffled, case.gap.training_gain
+    return trial is not None and gain is not None and trial.z > 3.0 and trial.mean > LOST * gain.mean

@@ -31,13 +31,9 @@ def judge(case: Case) -> Finding | None:
         0.99 if impossible else 0.9,
         "warning" if severity == "info" and impossible else severity,
         f"{plural(sum(map(len, bad.values())), 'channel')} of {plural(len(layers), 'layer')} hold statistics that no "
-        "average "
-        f"of batches can have: {_describe(layers[0], bad[layers[0].path][0])}. Outputs may still be finite, because "
-        "activations swallow a "
-        "NaN. Such "
-        "values survive further training, and recalibrating with momentum 0 does not remove a NaN (0 * NaN is NaN): "
-        "reset "
-        "the statistics first, then recalibrate.",
+        f"average of batches can have: {_describe(layers[0], bad[layers[0].path][0])}. Outputs may still be finite, "
+        "because activations swallow a NaN. Such values survive further training, and recalibrating with momentum 0 "
+        "does not remove a NaN (0 * NaN is NaN): reset the statistics first, then recalibrate.",
         worst_first(layers),
         [*_evidence(bad, layers), *divergence_evidence(layers), *loss_evidence(case)],
         max(share(layers, case), 0.0),

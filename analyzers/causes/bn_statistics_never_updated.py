@@ -26,12 +26,9 @@ def judge(case: Case) -> Finding | None:
         _confidence(case),
         severity_of_gap(case),
         f"The moving statistics of {plural(len(untouched), 'layer')} are exactly mean 0 and variance 1, while the "
-        "weights "
-        "were trained. An update at any momentum below 1 would have left a trace: so the updates never ran, or only "
-        "the "
-        "trainable weights were saved. In a custom training loop, call the model with `training=True` and save the "
-        "whole "
-        "model.",
+        "weights were trained. An update at any momentum below 1 would have left a trace: so the updates never ran, "
+        "or only the trainable weights were saved. In a custom training loop, call the model with `training=True` "
+        "and save the whole model.",
         worst_first(untouched),
         _evidence(case, untouched),
         share(untouched, case),

@@ -11,7 +11,15 @@ import math
 import statistics
 
 from analyzers.case import Case, Finding, LayerCase
-from analyzers.causes._shared import divergence_evidence, loss_evidence, plural, severity_of_gap, share, worst_first
+from analyzers.causes._shared import (
+    divergence_evidence,
+    loss_evidence,
+    order_explains,
+    plural,
+    severity_of_gap,
+    share,
+    worst_first,
+)
 from analyzers.probes.averaging_clock import CONVERGED, updates_needed
 from analyzers.report import Evidence
 
@@ -30,7 +38,7 @@ CLOCK_TOLERANCE = 0.35  # Relative difference of the two counts that still count
 def judge(case: Case) -> Finding | None:
     """Present where layers diverge, and a common m^n explains how."""
     lagging = [x for x in case.normalizing if lags(x, case.optimizer_iterations)]
-    if not lagging or case.inference_better:
+    if not lagging or case.inference_better or order_explains(case):
         return None
     updates = statistics.median(x.clock.updates for x in lagging if x.clock and x.clock.updates is not None)
     agrees = _agrees(updates, case.optimizer_iterations)
@@ -75,9 +83,9 @@ def _explanation(case: Case, lagging: list[LayerCase], updates: float) -> str:
         counted = f" The optimizer in the file counts {plural(case.optimizer_iterations, 'step')}."
     return (
         f"The moving statistics of {plural(len(lagging), 'layer')} have had about {updates:.3g} updates at momentum "
-        f"{worst.momentum:g}, so they still carry {left:.0f} % of their start (mean 0, variance 1). The training phase "
-        "normalizes with batch statistics and never notices; the inference phase normalizes with the stored ones."
-        f"{counted} It takes {updates_needed(worst.momentum)} updates in all until 1 % of the start is left: "
+        f"{worst.momentum:g}, so they still carry {left:.0f} % of their start (mean 0, variance 1). The training "
+        "phase normalizes with batch statistics and never notices; the inference phase normalizes with the stored "
+        f"ones.{counted} It takes {updates_needed(worst.momentum)} updates in all until 1 % of the start is left: "
         f"{worst.clock.updates_to_converge} are missing. A momentum of {converging_momentum(updates):.2g} would have "
         "converged in the updates that there were."
     )

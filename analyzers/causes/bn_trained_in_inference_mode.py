@@ -26,12 +26,9 @@ def judge(case: Case) -> Finding | None:
         0.95,
         "warning",
         f"The moving statistics of {plural(len(untouched), 'layer')} never left mean 0 and variance 1, and yet the "
-        "inference "
-        "phase predicts well while the training phase does not: the weights were fitted with these layers inert. "
-        "Predictions "
-        "are fine as they are. Do not recalibrate: it would break them. To train with batch normalization at work, "
-        "pass "
-        "`training=True` in the loop, and a `training` argument through every `call`.",
+        "inference phase predicts well while the training phase does not: the weights were fitted with these layers "
+        "inert. Predictions are fine as they are. Do not recalibrate: it would break them. To train with batch "
+        "normalization at work, pass `training=True` in the loop, and a `training` argument through every `call`.",
         worst_first(untouched),
         [
             Evidence(name="loss_with_calibrated_statistics", value=gain.after, reference=gain.before, unit="loss"),

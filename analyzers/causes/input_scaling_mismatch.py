@@ -27,15 +27,12 @@ def judge(case: Case) -> Finding | None:
         0.95 if trial.spread < ONE_FACTOR / 2 else 0.85,
         severity_of_gap(case),
         f"One factor explains every channel of {_names(trial.paths)}, the first to see the input: with {formula} in "
-        "place of "
-        f"x the inference phase agrees with the training phase (distance {trial.distance_before:.2g} before, "
+        f"place of x the inference phase agrees with the training phase (distance {trial.distance_before:.2g} before, "
         f"{trial.distance_after:.2g} after), and the divergence of the layers behind falls from "
-        f"{trial.deep_kl_before:.2g} to "
-        f"{trial.deep_kl_after:.2g} nats. The model is fine; the sample was not prepared as the training data were. "
-        "Do not "
-        "recalibrate: it would fit the statistics to the wrong scale and break the model for its own data. If "
-        "production "
-        "data really look like this sample, say so and calibrate on them instead.",
+        f"{trial.deep_kl_before:.2g} to {trial.deep_kl_after:.2g} nats. The model is fine; the sample was not "
+        "prepared as the training data were. Do not recalibrate: it would fit the statistics to the wrong scale and "
+        "break the model for its own data. If production data really look like this sample, say so and calibrate on "
+        "them instead.",
         trial.paths,
         _evidence(case, trial),
         case.gap.systematic * 1.01,

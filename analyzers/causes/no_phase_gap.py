@@ -18,11 +18,10 @@ def judge(case: Case) -> Finding | None:
         0.9,
         "info",
         "On this sample the training and the inference phase agree within what chance gives, so no phase-dependent "
-        "layer is "
-        "to blame. Check next: are the figures you compare from the same data (training against validation split)? Is "
-        "the "
-        "printed training figure a running average over the epoch, while weights still improved? Do labels and "
-        "preprocessing match those of training? Does the gap show on a sample of the data where you saw it?",
+        "layer is to blame. Check next: are the figures you compare from the same data (training against validation "
+        "split)? Is the printed training figure a running average over the epoch, while weights still improved? Do "
+        "labels and preprocessing match those of training? Does the gap show on a sample of the data where you saw "
+        "it?",
         [],
         [
             Evidence(name="systematic_difference", value=case.gap.systematic, reference=case.gap.noise_floor,

@@ -21,8 +21,8 @@ def judge(case: Case) -> Finding | None:
         "info",
         "These layers are random in the training phase and silent at inference; switching them alone opens "
         f"{100 * drawn / max(case.gap.total, 1e-12):.0f} % of the difference between the phases. Training figures "
-        "worse than "
-        "evaluation are what they are for. Nothing needs fixing, and batch normalization has no part in this share.",
+        "worse than evaluation are what they are for. Nothing needs fixing, and batch normalization has no part in "
+        "this share.",
         layers,
         [
             Evidence(

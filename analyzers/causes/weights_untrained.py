@@ -19,12 +19,9 @@ def judge(case: Case) -> Finding | None:
         0.95,
         "critical",
         f"All {plural(facts.layers, 'layer')} with weights hold values as their initializers draw them: biases and "
-        "betas are "
-        "exactly 0, gammas exactly 1, and kernels have the initializers' spread. No training reached this file. "
-        "Whatever the "
-        "phases do, look for the weights first: a `load_weights` that was skipped, failed silently, or loaded by name "
-        "into "
-        "layers with other names.",
+        "betas are exactly 0, gammas exactly 1, and kernels have the initializers' spread. No training reached this "
+        "file. Whatever the phases do, look for the weights first: a `load_weights` that was skipped, failed "
+        "silently, or loaded by name into layers with other names.",
         facts.at_initial_values,
         [
             Evidence(

@@ -2,7 +2,8 @@
 
 Each module has `TITLE`, `TREATS` (codes of causes), `explain(case, finding) -> str` and `snippet(case) -> str | None`.
 A remedy that changes stored statistics also has `paths(case, finding) -> list[str] | None`, the layers whose statistics
-are taken anew (None for all), which `analyzers.verification` then tries. To add a remedy, add a file and its test.
+are taken anew (None for all); one that knows the statistics without data has `constants(case, finding)` instead.
+`analyzers.verification` tries either. To add a remedy, add a file and its test.
 """
 
 from __future__ import annotations
@@ -34,6 +35,12 @@ class Remedy:
         """Python to paste, or None where there is none."""
         text: str | None = self.module.snippet(case)
         return text
+
+    @property
+    def constants(self) -> Callable[[Case, Finding], dict[str, Any]] | None:
+        """New statistics by layer, where the remedy knows them without taking any from the sample."""
+        found: Callable[[Case, Finding], dict[str, Any]] | None = getattr(self.module, "constants", None)
+        return found
 
     @property
     def paths(self) -> Callable[[Case, Finding], list[str] | None] | None:

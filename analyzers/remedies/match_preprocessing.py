@@ -6,7 +6,7 @@ from analyzers.case import Case, Finding
 from analyzers.causes.input_scaling_mismatch import correction
 
 TITLE = "Prepare inputs as in training"
-TREATS = ("input_scaling_mismatch",)
+TREATS = ("input_scaling_mismatch", "input_distribution_shift", "input_channel_order_mismatch")
 
 
 def explain(case: Case, finding: Finding) -> str:
@@ -14,10 +14,9 @@ def explain(case: Case, finding: Finding) -> str:
     formula = correction(case.input_scale) if case.input_scale else "the training pipeline's steps"
     return (
         f"Feed {formula} in place of x, which brings the first layers back to the statistics that training left "
-        "there. Better "
-        "still, put the step into the model (a `Rescaling` layer), so that it cannot be forgotten again. Tell us if "
-        "data in "
-        "production look like this sample: then this is a new domain, and recalibration on it is the remedy."
+        "there. Better still, put the step into the model (a `Rescaling` layer), so that it cannot be forgotten "
+        "again. Tell us if data in production look like this sample: then this is a new domain, and recalibration on "
+        "it is the remedy."
     )
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from analyzers.case import Case, Finding
 
 TITLE = "Nothing needs fixing"
-TREATS = ("no_phase_gap", "stochastic_layers_expected")
+TREATS = ("no_phase_gap", "stochastic_layers_expected", "loss_includes_regularization", "epsilon_dominates")
 
 
 def explain(case: Case, finding: Finding) -> str:
     """What to look at instead."""
     return (
         "The model needs no repair for what was measured here. If a gap worries you all the same, compare the same "
-        "figures on "
-        "the same data in both phases, with `evaluate` for inference, before changing anything."
+        "figures on the same data in both phases, with `evaluate` for inference, before changing anything."
     )
 
 

@@ -11,11 +11,9 @@ TREATS = ("bn_trained_in_inference_mode",)
 def explain(case: Case, finding: Finding) -> str:
     """Nothing for serving; the flag for the next training."""
     return (
-        "For serving nothing needs to change: the inference phase is the one that was trained. For the next training, "
-        "call "
-        "the model with `training=True` in a custom loop, and give every `call` that has layers inside a `training` "
-        "argument "
-        "which it passes on."
+        "For serving nothing needs to change: the inference phase is the one that was trained. For the next "
+        "training, call the model with `training=True` in a custom loop, and give every `call` that has layers "
+        "inside a `training` argument which it passes on."
     )
 
 

@@ -6,7 +6,12 @@ from analyzers.case import Case, Finding
 from analyzers.remedies import _recalibration
 
 TITLE = "Recalibrate the moving statistics"
-TREATS = ("bn_statistics_unconverged", "bn_statistics_never_updated")
+TREATS = (
+    "bn_statistics_unconverged",
+    "bn_statistics_never_updated",
+    "bn_statistics_stale",
+    "bn_frozen_domain_shift",
+)
 
 MOST = 0.5  # Where half of the layers are at fault, the others were measured behind them: take all anew.
 
@@ -20,11 +25,9 @@ def explain(case: Case, finding: Finding) -> str:
     """What is done, on what, and what to prefer."""
     return (
         "Run data once in the training phase in one large batch and keep the batch statistics as the moving "
-        "statistics; "
-        "weights stay as they are. The repaired model was calibrated on the "
-        f"{case.samples} samples that were sent: good for a first look. For production, calibrate on training data, "
-        "as many "
-        "samples as memory holds. To avoid it next time, train with more steps or a lower momentum."
+        f"statistics; weights stay as they are. The repaired model was calibrated on the {case.samples} samples that "
+        "were sent: good for a first look. For production, calibrate on training data, as many samples as memory "
+        "holds. To avoid it next time, train with more steps or a lower momentum."
     )
 
 

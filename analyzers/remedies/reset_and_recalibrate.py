@@ -18,10 +18,9 @@ def explain(case: Case, finding: Finding) -> str:
     """What is done, and to which layers."""
     return (
         f"Reset the statistics of {', '.join(f'`{p}`' for p in finding.layers[:5])} to mean 0 and variance 1, then "
-        "take them "
-        "anew from data in one training-phase pass. The reset is needed: 0 * NaN is NaN, so momentum 0 alone keeps it. "
-        "Layers with sound statistics are left alone. Then look for what produced the values: a batch of one value per "
-        "channel, a diverging step, an overflow in half precision."
+        "take them anew from data in one training-phase pass. The reset is needed: 0 * NaN is NaN, so momentum 0 "
+        "alone keeps it. Layers with sound statistics are left alone. Then look for what produced the values: a "
+        "batch of one value per channel, a diverging step, an overflow in half precision."
     )
 
 

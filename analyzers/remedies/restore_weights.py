@@ -12,10 +12,8 @@ def explain(case: Case, finding: Finding) -> str:
     """Where weights get lost."""
     return (
         "Load the trained weights into this model and save it again. Check that `load_weights` names the right file, "
-        "that it "
-        "runs after the model is built, that it does not skip mismatched layers, and that layer names agree where "
-        "weights "
-        "are loaded by name."
+        "that it runs after the model is built, that it does not skip mismatched layers, and that layer names agree "
+        "where weights are loaded by name."
     )
 
 

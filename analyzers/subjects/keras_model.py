@@ -97,6 +97,16 @@ class KerasSubject:
         outputs = self.model(packed, training=training)
         return list(keras.tree.flatten(outputs))
 
+    def per_step(self, path: str) -> bool:
+        """Whether the layer at `path` stands in a wrapper that calls it once for each step of a sequence."""
+        wrappers = [p for p, layer in self.layers if isinstance(layer, keras.layers.TimeDistributed)]
+        return any(path.startswith(p + "/") for p in wrappers)
+
+    @property
+    def carried_states(self) -> list[str]:
+        """Layers whose state goes on from one call to the next, in either phase."""
+        return [p for p, layer in self.layers if getattr(layer, "stateful", False) is True]
+
     @property
     def fixed_batch(self) -> int | None:
         """The only batch size that the model accepts, where it is built for one (a stateful recurrent layer, say)."""

@@ -10,7 +10,7 @@ import pytest
 import analyzers
 from analyzers import causes, remedies
 from analyzers.report import Report
-from tests import specimens
+from tests import ailments, specimens
 
 # What may be said beside the cause, quietly or because it is the same fault seen from another side.
 FIXES = {
@@ -22,42 +22,76 @@ FIXES = {
     "input_scaling_mismatch": "match_preprocessing",
     "stochastic_layers_expected": "none_needed",
     "bn_trained_in_inference_mode": "pass_training_flag",
+    "bn_statistics_stale": "recalibrate_bn_statistics",
+    "input_distribution_shift": "match_preprocessing",
+    "bn_frozen_domain_shift": "recalibrate_bn_statistics",
+    "bn_small_batch": "replace_with_instance_or_group_norm",
+    "bn_batch_composition": "shuffle_batches",
+    "bn_conversion_mismatch": "fix_conversion",
+    "bn_per_timestep": "restructure_layer",
+    "stateful_layers": "reset_states",
+    "loss_includes_regularization": "none_needed",
+    "epsilon_dominates": "none_needed",
+    "label_mapping_mismatch": "fix_labels",
+    "labels_misaligned": "fix_labels",
+    "metric_mismatch": "fix_metric",
+    "degenerate_output": "fix_head",
+    "normalization_layer_not_adapted": "adapt_normalization",
+    "input_channel_order_mismatch": "match_preprocessing",
 }
-BENIGN = {"no_phase_gap", "stochastic_layers_expected"}
+QUIET = {
+    "no_phase_gap",
+    "stochastic_layers_expected",
+    "stateful_layers",
+    "loss_includes_regularization",
+    "epsilon_dominates",
+}
+AGREEING = QUIET - {"stochastic_layers_expected"} | {
+    "label_mapping_mismatch",
+    "labels_misaligned",
+    "metric_mismatch",
+    "degenerate_output",
+    "normalization_layer_not_adapted",
+    "input_channel_order_mismatch",
+}
+"""Causes without a phase gap."""
 
 
 @cache
 def report_on(code: str) -> Report:
-    s = specimens.BY_CAUSE[code]()
+    s = ailments.BY_CAUSE[code]()
     return analyzers.diagnose(s.model, s.x, s.y, batch_size=s.batch_size)
 
 
 def test_every_cause_has_a_specimen_and_every_specimen_a_cause() -> None:
-    assert {c.code for c in causes.registered()} == set(specimens.BY_CAUSE)
+    assert {c.code for c in causes.registered()} == set(ailments.BY_CAUSE)
 
 
-@pytest.mark.parametrize("code", sorted(specimens.BY_CAUSE))
+@pytest.mark.parametrize("code", sorted(ailments.BY_CAUSE))
 def test_specimen_raises_its_own_cause_and_no_other(code: str) -> None:
     report = report_on(code)
     loud = [c.code for c in report.causes if c.severity != "info"]
-    assert report.primary_cause == code
-    assert loud == ([] if code in BENIGN else [code])
+    if code == "epsilon_dominates":
+        assert code in [c.code for c in report.causes]  # a side finding beside agreeing phases
+    else:
+        assert report.primary_cause == code
+    assert loud == ([] if code in QUIET else [code])
 
 
-@pytest.mark.parametrize("code", sorted(specimens.BY_CAUSE))
+@pytest.mark.parametrize("code", sorted(ailments.BY_CAUSE))
 def test_specimen_gets_its_own_remedy(code: str) -> None:
     assert report_on(code).recommended_fix == FIXES[code]
 
 
-@pytest.mark.parametrize("code", sorted(specimens.BY_CAUSE))
+@pytest.mark.parametrize("code", sorted(ailments.BY_CAUSE))
 def test_verdict_and_checks(code: str) -> None:
     report = report_on(code)
-    assert report.verdict == ("no_phase_gap" if code == "no_phase_gap" else "phase_gap")
+    assert report.verdict == ("no_phase_gap" if code in AGREEING else "phase_gap")
     assert {c.name: c.passed for c in report.checks}["model_unchanged"] is True
     assert all(c.passed is not False for c in report.checks)
 
 
-@pytest.mark.parametrize("code", sorted(specimens.BY_CAUSE))
+@pytest.mark.parametrize("code", sorted(ailments.BY_CAUSE))
 def test_evidence_is_finite_or_said_to_be_not(code: str) -> None:
     for cause in report_on(code).causes:
         assert cause.explanation

@@ -63,7 +63,9 @@ def plain() -> tuple[Any, list[np.ndarray]]:
 def stateful() -> tuple[Any, list[np.ndarray]]:
     x = keras.Input(batch_shape=(8, 5, 3))
     hidden = keras.layers.BatchNormalization()(keras.layers.LSTM(4, stateful=True)(x))
-    return keras.Model(x, keras.layers.Dense(1)(hidden)), [np.random.default_rng(4).normal(size=(16, 5, 3)).astype("f4")]
+    return keras.Model(x, keras.layers.Dense(1)(hidden)), [
+        np.random.default_rng(4).normal(size=(16, 5, 3)).astype("f4")
+    ]
 
 
 BUILDERS = [stateful, plain, nested, half_precision, per_step, subclass]

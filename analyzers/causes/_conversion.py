@@ -1,0 +1,71 @@
+"""What a converter can do to stored statistics, tried on the numbers: swap them, or store another power of the
+variance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from analyzers.case import Case, LayerCase
+from analyzers.causes._scale import scale_explains
+from analyzers.statistics import Moments, kl_per_channel
+
+COLLAPSE = 0.15  # Of the divergence at most this much may remain after undoing the conversion.
+NOTABLE = 0.1  # Nats, mean over layers: less divergence than this is not worth a theory.
+CLOSE = (
+    0.15  # Nats that may remain in the worst layer: converted statistics are right but for sampling noise and drift.
+)
+
+
+def _swapped(x: LayerCase) -> Moments:
+    # A converter that also took absolute values lost the sign of the mean; the batch gives it back.
+    return Moments(np.copysign(np.abs(x.stored.variance), x.batch.mean), np.abs(x.stored.mean))
+
+
+UNDO: dict[str, Callable[[LayerCase], Moments]] = {
+    "mean and variance are swapped": _swapped,
+    "the standard deviation is stored as the variance": lambda x: Moments(x.stored.mean, x.stored.variance**2),
+    "the inverse standard deviation is stored as the variance": lambda x: Moments(
+        x.stored.mean, 1.0 / np.maximum(x.stored.variance, 1e-6) ** 2
+    ),
+    "the square of the variance is stored": lambda x: Moments(x.stored.mean, np.sqrt(np.abs(x.stored.variance))),
+    "the mean has the wrong sign": lambda x: Moments(-x.stored.mean, x.stored.variance),
+}
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """The conversion that explains most: mean divergence over layers as stored and as undone, and the undone
+    statistics.
+    """
+
+    what: str
+    kl_before: float
+    kl_after: float
+    undone: dict[str, Moments]
+
+
+def best_conversion(case: Case) -> Conversion | None:
+    """The one conversion that, undone, makes stored and batch statistics agree in all layers; None where none does."""
+    layers = [x for x in case.normalizing if not x.at_start]
+    before = _mean_kl(layers, [x.stored for x in layers])
+    if not layers or before < NOTABLE or scale_explains(case) or any(x.per_step for x in layers):
+        return None
+    tried = {what: [undo(x) for x in layers] for what, undo in UNDO.items()}
+    what = min(tried, key=lambda w: _mean_kl(layers, tried[w]))
+    after = _mean_kl(layers, tried[what])
+    worst = max(_kl(x, m) for x, m in zip(layers, tried[what], strict=True))
+    if after > COLLAPSE * before or worst > max(CLOSE, COLLAPSE * before):
+        return None
+    return Conversion(what, before, after, {x.path: m for x, m in zip(layers, tried[what], strict=True)})
+
+
+def _mean_kl(layers: list[LayerCase], stored: list[Moments]) -> float:
+    return float(np.mean([_kl(x, m) for x, m in zip(layers, stored, strict=True)])) if layers else 0.0
+
+
+def _kl(layer: LayerCase, stored: Moments) -> float:
+    return float(np.mean(np.minimum(kl_per_channel(layer.batch, stored, layer.epsilon), 1e6)))

@@ -1,0 +1,36 @@
+"""Converted weights: statistics swapped, or the standard deviation stored as the variance."""
+
+from __future__ import annotations
+
+from analyzers.case import Case, Finding
+from analyzers.causes._conversion import best_conversion
+from analyzers.causes._shared import divergence_evidence, loss_evidence, severity_of_gap, worst_first
+from analyzers.report import Evidence
+
+TITLE = "The statistics were converted wrongly"
+SOURCE = "gzuidhof/nn-transfer pull 3, qqwweee/keras-yolo3 issue 451: conversions between frameworks"
+
+
+def judge(case: Case) -> Finding | None:
+    """Present where undoing one known conversion makes stored and batch statistics agree in all layers."""
+    found = best_conversion(case)
+    if found is None or case.inference_better:
+        return None
+    layers = [x for x in case.normalizing if x.path in found.undone and x.significant]
+    return Finding(
+        0.94,
+        severity_of_gap(case),
+        f"In all layers {found.what}: undone, the mean divergence from the batch falls from {found.kl_before:.3g} to "
+        f"{found.kl_after:.2g} nats. No averaging of batches produces that relation; a script that copied weights "
+        "from another framework or format does. Fix the script and convert again. Recalibration hides the fault, but "
+        "leaves whatever else the script got wrong.",
+        worst_first(layers),
+        [
+            Evidence(
+                name="divergence_with_conversion_undone", value=found.kl_after, unit="nats", reference=found.kl_before
+            ),
+            *divergence_evidence(layers),
+            *loss_evidence(case),
+        ],
+        case.gap.systematic,
+    )

@@ -1,0 +1,39 @@
+"""Batch normalization inside `TimeDistributed`: one update per step of the sequence, so the last step dominates.
+
+In Keras 3 the wrapper calls the layer once for each step. Training normalizes every step by itself; the one set of
+moving statistics is left where the last steps put it. Keras 2 folds time into the batch and has no such fault.
+"""
+
+from __future__ import annotations
+
+from analyzers.case import Case, Finding
+from analyzers.causes._shared import divergence_evidence, loss_evidence, severity_of_gap, share, worst_first
+from analyzers.report import Evidence
+
+TITLE = "Batch normalization is applied step by step, and its statistics are those of the last step"
+SOURCE = "tensorflow/tensorflow issue 30109, keras-team/keras issue 16239"
+
+
+def judge(case: Case) -> Finding | None:
+    """Present where a layer called once per step diverges and opens a gap."""
+    layers = [x for x in case.normalizing if x.per_step and x.calls > 1 and x.significant]
+    if not layers or not (case.gap.systematic_significant or case.gap.training_better):
+        return None
+    last = [x for x in layers if x.last_step_kl is not None and x.last_step_kl < x.figures.kl]
+    return Finding(
+        0.95 if last else 0.75,
+        severity_of_gap(case),
+        "`TimeDistributed` calls the batch normalization inside once for each step of the sequence. Training "
+        "normalizes each step by that step's own statistics; the single pair of moving statistics is updated at "
+        "every step and ends near those of the last. At inference all steps share them. No one pair of statistics "
+        "can do what training did, so recalibrating in place does not help: normalize the whole sequence at once "
+        "instead.",
+        worst_first(layers),
+        [
+            *(Evidence(name="divergence_of_last_step", value=x.last_step_kl, unit="nats", reference=x.figures.kl,
+                       layer=x.path) for x in layers),
+            *divergence_evidence(layers),
+            *loss_evidence(case),
+        ],
+        max(share(layers, case), case.gap.systematic),
+    )  # fmt: skip

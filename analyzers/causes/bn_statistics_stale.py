@@ -1,0 +1,45 @@
+"""The stored statistics belong to other weights: averaged, pruned, edited or fine-tuned after they were taken.
+
+What remains when lag, corruption, conversion, scaling and frozen statistics explain nothing: layers disagree with their
+own inputs all through the network. Stands only where no specific cause does.
+"""
+
+from __future__ import annotations
+
+from analyzers.case import Case, Finding
+from analyzers.causes._shared import divergence_evidence, loss_evidence, severity_of_gap, share, worst_first
+from analyzers.report import Evidence
+
+TITLE = "The moving statistics belong to other weights"
+SOURCE = (
+    "Izmailov et al., Averaging Weights Leads to Wider Optima (2018), section 3.2: averaged weights need new statistics"
+)
+RESIDUAL = True
+
+DEEP = 0.03  # Divergence behind the first layers, as a share of theirs, from which on the weights are to blame.
+
+
+def judge(case: Case) -> Finding | None:
+    """Present where a systematic gap goes with divergence behind the first layers too."""
+    layers = [x for x in case.normalizing if x.significant and not x.at_start]
+    if not layers or case.inference_better or not case.gap.systematic_significant:
+        return None
+    first = case.normalizing[0].figures.kl
+    deep = max((x.figures.kl for x in case.normalizing[1:]), default=0.0)
+    if deep < DEEP * first and len(case.normalizing) > 1:
+        return None
+    return Finding(
+        0.8 if len(case.normalizing) > 1 else 0.5,
+        severity_of_gap(case),
+        "The stored statistics are not those of what the layers get with the weights as they are, and no lag, "
+        "scaling or conversion explains how. They were taken with other weights: after weight averaging (EMA, SWA), "
+        "pruning, editing or fine-tuning, statistics have to be taken again. The weights are fine: the training "
+        "phase shows it.",
+        worst_first(layers),
+        [
+            Evidence(name="divergence_behind_first_layer", value=deep, unit="nats", reference=DEEP * first),
+            *divergence_evidence(layers),
+            *loss_evidence(case),
+        ],
+        share(layers, case),
+    )

@@ -1,0 +1,44 @@
+"""The sample is not like the training data, in a way that no single factor and offset explain.
+
+The first layers are off; the layers behind them, which see normalized values in the training phase, agree with what
+they stored. Stands only where no specific cause does.
+"""
+
+from __future__ import annotations
+
+from analyzers.case import Case, Finding
+from analyzers.causes._shared import divergence_evidence, loss_evidence, severity_of_gap, share
+from analyzers.report import Evidence
+
+TITLE = "The sample is not like the data that the model was trained on"
+SOURCE = "Li et al., Revisiting Batch Normalization for Practical Domain Adaptation (2016): domains differ in these "
+"statistics"
+RESIDUAL = True
+
+FADES = 0.03  # Divergence behind the first layer, as a share of its own, below which the weights are in order.
+
+
+def judge(case: Case) -> Finding | None:
+    """Present where a systematic gap goes with divergence of the first layer alone."""
+    if len(case.normalizing) < 2 or case.inference_better or not case.gap.systematic_significant:
+        return None
+    first, rest = case.normalizing[0], case.normalizing[1:]
+    deep = max(x.figures.kl for x in rest)
+    if not first.significant or first.at_start or deep >= FADES * first.figures.kl:
+        return None
+    return Finding(
+        0.8,
+        severity_of_gap(case),
+        f"The first layer, `{first.path}`, is off by {first.figures.kl:.3g} nats, and the layers behind it agree with "
+        "what they stored once it is normalized: statistics and weights are in order, the input is not what they "
+        "were made for. Check how the sample was prepared (colours, contrast, units of single columns, another "
+        "sensor). Is this how production data look? Only then is recalibrating on them right; on a sample prepared "
+        "by mistake it would seem to help and break the model for its own data.",
+        [first.path],
+        [
+            Evidence(name="divergence_behind_first_layer", value=deep, unit="nats", reference=FADES * first.figures.kl),
+            *divergence_evidence([first]),
+            *loss_evidence(case),
+        ],
+        share([first], case),
+    )
