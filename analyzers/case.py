@@ -34,6 +34,7 @@ class LayerCase:
     """One batch-normalizing layer, measured in a training-phase pass. Arrays are (channels,).
 
     `per_step`: called once for each step of a sequence; `last_step_kl` is then the divergence of the last step alone.
+    `batch_at_inference`: it normalized by its batch although the model was called for inference.
     """
 
     path: str
@@ -54,6 +55,7 @@ class LayerCase:
     clock: ClockReading | None
     share_of_gap: float = 0.0
     per_step: bool = False
+    batch_at_inference: bool = False
     last_step_kl: float | None = None
 
     @property
@@ -245,6 +247,8 @@ class Case:
     reversed_channels: ChannelTrial | None = None
     shuffled: Paired | None = None
     carried_states: list[str] = field(default_factory=list)
+    inference_drift: float = 0.0
+    drawing_at_inference: list[str] = field(default_factory=list)
 
     @property
     def normalizing(self) -> list[LayerCase]:

@@ -60,6 +60,7 @@ def _cases(observer: Observer, inference: Pass, training: Pass, sites: list[Site
             kl=kl_per_channel(batch, stored, epsilon),
             noise_floor=max(noise_floor(s, epsilon, sizes, rng) for s in seen),
             inherited=max(inherited, 0.0) if np.isfinite(inherited) else 0.0,
+            batch_at_inference=any(c.used_batch for c in inference.calls[0].get(path, [])),
             per_step=observer.subject.per_step(path),
             last_step_kl=divergence(mixed(seen[-1:]), stored, epsilon).kl if len(seen) > 1 else None,
             clock=averaging_clock.read(stored, batch, start, float(layer.momentum), epsilon) if uses_batch else None,

@@ -57,7 +57,10 @@ def measure(observer: Observer, evaluator: Evaluator, iterations: int | None, st
     layers = [replace(x, share_of_gap=attribution.shares.get(x.path, 0.0)) for x in layers]
     step(0.9)
     case = _case(observer, evaluator, iterations, gap, layers, inference, repeats)
-    checks = [replay, _repeatable(inference, again), _adds_up(attribution)]
+    repeatable, drift = _repeatable(inference, again)
+    drawing = [s.path for s in observer.subject.of_kind("stochastic") if True in inference.flags.get(s.path, ())]
+    case = replace(case, inference_drift=drift, drawing_at_inference=drawing)
+    checks = [replay, repeatable, _adds_up(attribution)]
     return Measured(case, inference, training, fitted, attribution, checks)
 
 
@@ -128,13 +131,14 @@ def _replay(observer: Observer, training: Pass) -> tuple[Check, bool]:
     return Check(name="replay_identity", passed=passed, detail=detail), passed
 
 
-def _repeatable(inference: Pass, again: Pass) -> Check:
+def _repeatable(inference: Pass, again: Pass) -> tuple[Check, float]:
     worst = max(_relative_difference(a, b) for a, b in zip(again.outputs, inference.outputs, strict=True))
-    return Check(
+    check = Check(
         name="inference_repeatable",
         passed=worst <= SAME_OUTPUT,
         detail=f"the inference phase run twice, with other random draws, differs by at most {worst:.2g} (relative)",
     )
+    return check, worst
 
 
 def _relative_difference(a: Any, b: Any) -> float:

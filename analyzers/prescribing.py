@@ -28,6 +28,7 @@ FORBID_NEW_STATISTICS = frozenset(
         "bn_batch_composition",
         "bn_per_timestep",
         "weights_untrained",
+        "bn_batch_statistics_at_inference",
     }
 )
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 from analyzers.case import Case, Finding
 
 TITLE = "Nothing needs fixing"
-TREATS = ("no_phase_gap", "stochastic_layers_expected", "loss_includes_regularization", "epsilon_dominates")
+TREATS = (
+    "no_phase_gap",
+    "stochastic_layers_expected",
+    "loss_includes_regularization",
+    "epsilon_dominates",
+    "numerical_noise",
+)
 
 
 def explain(case: Case, finding: Finding) -> str:

@@ -5,11 +5,17 @@ from __future__ import annotations
 from analyzers.case import Case, Finding
 
 TITLE = "Pass the training flag"
-TREATS = ("bn_trained_in_inference_mode",)
+TREATS = ("bn_trained_in_inference_mode", "bn_batch_statistics_at_inference", "stochastic_at_inference")
 
 
 def explain(case: Case, finding: Finding) -> str:
     """Nothing for serving; the flag for the next training."""
+    if finding.layers and not case.inference_better:
+        return (
+            "Find where the flag is fixed to `training=True` inside the model, and pass on the one that the caller "
+            f"gives (layers concerned: {', '.join(f'`{p}`' for p in finding.layers[:5])}). Then the inference phase "
+            "uses stored statistics and draws nothing; look at it again, since nobody has seen it until now."
+        )
     return (
         "For serving nothing needs to change: the inference phase is the one that was trained. For the next "
         "training, call the model with `training=True` in a custom loop, and give every `call` that has layers "
