@@ -1,7 +1,11 @@
-"""Templates and what they may do to a value. Autoescape is on for all of them; no template marks anything as safe."""
+"""Templates and what they may do to a value. Autoescape is on for all of them; no template marks anything as safe.
+
+One filter gives markup of its own, `prose`: it escapes first and wraps afterwards.
+"""
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from app import __version__
 from app.jobs.models import Diagnosis
@@ -16,6 +21,7 @@ from app.jobs.models import Diagnosis
 SHOWN_LIMIT = 200
 TEXT_LIMIT = 8000
 REFRESH_SECONDS = 2
+BACKTICKED = re.compile(r"`([^`]+)`")
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,11 @@ def paragraph(value: object) -> str:
     return shown(value, TEXT_LIMIT)
 
 
+def prose(value: object) -> Markup:
+    """`paragraph`, with what stands between backticks as code. Escaped first, so no name becomes markup."""
+    return Markup(BACKTICKED.sub(r"<code>\1</code>", str(escape(paragraph(value)))))  # noqa: S704 - escaped just above
+
+
 def code(value: object) -> str:
     """Code to paste: its line breaks stay."""
     return "\n".join(shown(line, 400) for line in str(value)[:TEXT_LIMIT].splitlines())
@@ -70,6 +81,26 @@ def words(value: object) -> str:
     return shown(value).replace("_", " ")
 
 
+def cause(code: object) -> str:
+    """A cause code as a title that can be read."""
+    family, _, rest = str(code).partition("_")
+    text = f"Batch normalization: {rest}" if family == "bn" else str(code).capitalize()
+    return words(text)
+
+
+def compared(report: dict[str, Any]) -> str:
+    """What the difference of the outputs amounts to, in words."""
+    difference = report["phases"]["difference"]
+    rms, floor = difference["relative_output_rms"], difference["noise_floor"]
+    if difference["significant"]:
+        return "a significant difference"
+    if report["verdict"] == "inconclusive":
+        return "not decided"
+    if isinstance(rms, int | float) and isinstance(floor, int | float) and rms > floor:
+        return "more than chance gives, too little to matter"
+    return "no significant difference"
+
+
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -78,7 +109,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(shown=shown, paragraph=paragraph, code=code, number=number, moment=moment, words=words)
+    for name_filter in (shown, paragraph, prose, code, number, moment, words, cause, compared):
+        environment.filters[name_filter.__name__] = name_filter
     environment.globals["version"] = __version__
     return environment
 
