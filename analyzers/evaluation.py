@@ -56,7 +56,7 @@ def compiled_from_names(base: Compiled, loss: Any, metrics: Any) -> Compiled:
     wanted = [m.strip() for m in metrics.split(",") if m.strip()] if isinstance(metrics, str) else metrics
     for what, get, given in (("loss", keras.losses.get, loss), ("metric", keras.metrics.get, wanted)):
         for identifier in keras.tree.flatten(given):
-            if identifier in ("accuracy", "acc", "crossentropy", "ce"):
+            if what == "metric" and identifier in ("accuracy", "acc", "crossentropy", "ce"):
                 continue
             try:
                 get(identifier)
@@ -119,9 +119,8 @@ class Evaluator:
             values = np.asarray(call(_tensor(truth), _with_logits(output, outputs.logits[index])), np.float64)
         except Exception as error:
             raise BatchMismatch(
-                f"the loss `{_name(loss)}` cannot be computed for output `{self.names[index]}`: the labels have shape "
-                f"{truth.shape} and the output {output.shape}; send labels as the model was trained with, or name the "
-                "loss that fits them"
+                f"The loss `{_name(loss)}` cannot be computed for output `{self.names[index]}`: "
+                f"{_label_trouble(self.y[index], output)}"
             ) from error
         each: Array = values.reshape(len(output), -1).mean(axis=1)
         return each
@@ -165,6 +164,19 @@ def _in_unit(a: Array) -> bool:
 
 def _probabilities(a: Array) -> bool:
     return _in_unit(a) and bool(np.all(~np.isfinite(a) | (np.abs(a.sum(axis=-1, keepdims=True) - 1) < 1e-2) | (a <= 1)))
+
+
+def _label_trouble(truth: Array, output: Array) -> str:
+    """What is odd about labels that a loss refused."""
+    classes = output.shape[-1]
+    if truth.shape == output.shape and classes > 1 and np.isin(truth, (0, 1)).all():
+        return "the labels look one-hot; send `y.argmax(-1)`, or name `loss=categorical_crossentropy`."
+    if truth.size and classes > 1 and truth.ndim < output.ndim and (truth.min() < 0 or truth.max() >= classes):
+        return f"the labels run from {truth.min():g} to {truth.max():g}, the output has classes 0 to {classes - 1}."
+    return (
+        f"the labels have shape {truth.shape} and the output {output.shape}; send labels as the model was trained "
+        "with, or name the loss that fits them."
+    )
 
 
 def _with_logits(output: Array, logits: Array | None) -> Any:

@@ -53,7 +53,8 @@ def measure(observer: Observer, evaluator: Evaluator, iterations: int | None, st
     gap = assess(observer, evaluator, inference, repeats, fitted, parts)
     step(0.65)
     layers = layer_cases(observer, inference, training)
-    attribution = _attribution(observer, training, parts, layers, identical)
+    open_gap = gap.systematic_significant or gap.training_better or gap.undecided
+    attribution = _attribution(observer, training, parts, layers, identical and open_gap)
     layers = [replace(x, share_of_gap=attribution.shares.get(x.path, 0.0)) for x in layers]
     step(0.9)
     case = _case(observer, evaluator, iterations, gap, layers, inference, repeats)
@@ -149,10 +150,10 @@ def _relative_difference(a: Any, b: Any) -> float:
 
 
 def _attribution(
-    observer: Observer, training: Pass, parts: dict[Mechanism, float], layers: list[LayerCase], identical: bool
+    observer: Observer, training: Pass, parts: dict[Mechanism, float], layers: list[LayerCase], worthwhile: bool
 ) -> Attribution:
     active = {x.path: x.figures.kl for x in layers if x.uses_batch}
-    if not identical or not active:
+    if not worthwhile or not active:
         return Attribution(dict.fromkeys(active, 0.0), 0.0, 0.0)
     alone = list(parts) == ["batch_statistics"]
     batch_only = training if alone else observer.run(setting_of(frozenset({"batch_statistics"})))
@@ -162,7 +163,9 @@ def _attribution(
 def _adds_up(attribution: Attribution) -> Check:
     total = sum(attribution.shares.values())
     if total == 0.0:
-        return Check(name="shares_sum_to_gap", passed=None, detail="no gap by batch statistics to share out")
+        return Check(
+            name="shares_sum_to_gap", passed=None, detail="no gap by batch statistics beyond noise to share out"
+        )
     return Check(
         name="shares_sum_to_gap",
         passed=abs(total - 1.0) < 1e-6,

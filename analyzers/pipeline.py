@@ -31,6 +31,10 @@ from analyzers.subjects.loading import LoadedModel, load_model
 from analyzers.subjects.repair import write_repaired
 from analyzers.verdict import decide
 
+LABELS_UNUSED = (
+    "labels were sent, but the model has no compiled loss or metrics to judge them by: name `loss` and `metrics`, or "
+    "only the outputs of the phases are compared"
+)
 DEFAULT_BATCH_SIZE = 32  # Keras' own.
 
 Progress = Callable[[str, float], None]
@@ -113,6 +117,8 @@ def _diagnose(
     measured.checks.append(_unchanged(observer))
     if complaint:
         measured.checks.append(Check(name="compile_settings", passed=False, detail=complaint))
+    if batch.y is not None and compiled.empty:
+        measured.checks.append(Check(name="labels_used", passed=None, detail=LABELS_UNUSED))
     facts = model_facts(subject, compiled, source)
     report = drafting.report(
         measured, findings, judgement, prescription, facts, batch_facts(batch, source.batch_sha256)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from analyzers.case import Case, Finding
 from analyzers.causes import Cause
 from analyzers.report import RemedyFinding, Severity, Verdict
+from analyzers.wording import plural
 
 ENOUGH = 16  # Samples from which on a quarter can be held out.
 CERTAIN = 0.9  # A cause this sure decides a gap whose own noise cannot be estimated (three samples, say).
@@ -33,7 +34,7 @@ def decide(case: Case, findings: list[tuple[Cause, Finding]]) -> Judgement:
         return Judgement("no_phase_gap", severity, primary)
     if loud and loud[0][1].confidence >= CERTAIN:
         return Judgement("phase_gap", severity, primary)
-    return Judgement("inconclusive", severity, primary)
+    return Judgement("inconclusive", "warning" if loud else "info", primary)
 
 
 def _benign(findings: list[tuple[Cause, Finding]]) -> str | None:
@@ -50,7 +51,10 @@ def headline(case: Case, judgement: Judgement, findings: list[tuple[Cause, Findi
     layers = next((f.layers for c, f in findings if c.code == judgement.primary), [])
     what = _figures(case)
     if judgement.verdict == "inconclusive" and title is None:
-        return f"{case.samples} samples are too few to tell a gap from chance: send {_enough(case)} or more. {what}"
+        few = plural(case.samples, "sample")
+        return f"{few} cannot tell a gap from chance: send {_enough(case)} or more. {what}"
+    if judgement.verdict == "inconclusive" and title is not None:
+        return f"{plural(case.samples, 'sample')} cannot decide it. Most likely: {title[0].lower()}{title[1:]}. {what}"
     if title is None:
         return f"The phases differ beyond chance, and none of the known causes explains it. {what}"
     where = f" ({_place(layers)})" if layers and judgement.primary != "weights_untrained" else ""

@@ -17,8 +17,9 @@ from analyzers.evaluation import Evaluator, prediction_agreement
 from analyzers.observation import Observer, Pass
 from analyzers.outputs import Outputs
 from analyzers.phase import Calibrated, flatten, paired
-from analyzers.report import Verification
+from analyzers.report import Verification, VerificationStatus
 from analyzers.statistics import relative_rms
+from analyzers.wording import plural
 
 WORST = 1e6  # Stands for a loss that is not finite.
 FEWEST_SAMPLES = 16  # Below this a quarter held out is fewer than four samples: an interval over them means nothing.
@@ -36,32 +37,63 @@ def verify_statistics(
     observer: Observer, evaluator: Evaluator, inference: Pass, training: Pass, fitted: Calibrated
 ) -> Verification:
     """Hold inference with new statistics against inference with the stored ones."""
-    samples = observer.batch.samples
-    if samples < FEWEST_SAMPLES:
-        return Verification(
-            status="not_tested",
-            method="none: too few samples to hold any out",
-            samples=samples,
-            before=_figures(evaluator, inference.outputs, training, inference.penalty),
-            after=_figures(evaluator, fitted.outputs, training, inference.penalty),
-            note=f"With {samples} samples none can be held out in a meaningful way: the figures after are of the same "
-            "samples that the statistics were taken from, which proves nothing about others. Send 16 or more for a "
-            "verification.",
-        )
+    if observer.batch.samples < FEWEST_SAMPLES:
+        return _too_few(observer.batch.samples, evaluator, inference, training, fitted)
     loss, distance = _gains(evaluator, inference, training, fitted)
     gain = distance if loss is None else loss
     what = "squared distance to the training phase" if loss is None else "loss"
-    helped = gain.interval[0] > 0 or (loss is not None and loss.mean > 0 and distance.interval[0] > 0)
+    status = _status(loss, distance)
+    each = evaluator.per_sample(inference.outputs)
+    broken = each is not None and not bool(np.isfinite(each).all())
     return Verification(
-        status="verified" if helped else "rejected",
+        status=status,
         method=_method(fitted, what),
-        samples=samples,
+        samples=observer.batch.samples,
         before=_figures(evaluator, inference.outputs, training, inference.penalty),
         after=_figures(evaluator, fitted.held_out, training, inference.penalty),
-        interval=gain.interval,
-        note=f"interval: 95 % of the decrease of the {what} per sample"
-        + ("" if gain.interval[0] > 0 or not helped else "; it is lower on average, and the outputs are surely nearer"),
+        interval=None if broken else gain.interval,
+        note=_note(status, gain, what, labelled=loss is not None, broken=broken),
     )
+
+
+def _too_few(samples: int, evaluator: Evaluator, inference: Pass, training: Pass, fitted: Calibrated) -> Verification:
+    before = _figures(evaluator, inference.outputs, training, inference.penalty)
+    after = _figures(evaluator, fitted.outputs, training, inference.penalty)
+    worse = before["loss"] is not None and after["loss"] is not None and after["loss"] > before["loss"]
+    return Verification(
+        status="rejected" if worse else "not_tested",
+        method="none: too few samples to hold any out",
+        samples=samples,
+        before=before,
+        after=after,
+        note=f"With {plural(samples, 'sample')} none can be held out in a meaningful way: the figures after are of "
+        "the same "
+        "samples that the statistics were taken from, which proves nothing about others. Send 16 or more for a "
+        "verification." + (" Even on these the loss is higher than before." if worse else ""),
+    )
+
+
+def _status(loss: Paired | None, distance: Paired) -> VerificationStatus:
+    """Verified where surely better; rejected where no better on average; else open."""
+    gain = distance if loss is None else loss
+    if gain.interval[0] > 0 or (gain.mean > 0 and distance.interval[0] > 0):
+        return "verified"
+    return "not_tested" if gain.mean > 0 else "rejected"
+
+
+def _note(status: VerificationStatus, gain: Paired, what: str, *, labelled: bool, broken: bool) -> str:
+    parts = [] if broken else [f"95 % interval of the decrease of the {what} per sample."]
+    if broken:
+        parts.append("Before, some losses were not finite, so no interval can be given.")
+    if status == "verified" and gain.interval[0] <= 0:
+        parts.append("The loss is lower on average, and the outputs are surely nearer to the training phase.")
+    if status == "not_tested":
+        parts.append("Better on average, but not surely: the interval includes 0. More samples would decide it.")
+    if not labelled:
+        parts.append(
+            "Without labels nothing says which phase is right: this says that inference comes nearer to training."
+        )
+    return " ".join(parts)
 
 
 def _method(fitted: Calibrated, what: str) -> str:

@@ -14,7 +14,7 @@ from analyzers.causes._scale import scale_explains
 from analyzers.statistics import Moments, kl_per_channel
 
 COLLAPSE = 0.15  # Of the divergence at most this much may remain after undoing the conversion.
-NOTABLE = 0.1  # Nats, mean over layers: less divergence than this is not worth a theory.
+NOTABLE = 0.1  # Nats in the worst layer: less divergence than this is not worth a theory.
 CLOSE = (
     0.15  # Nats that may remain in the worst layer: converted statistics are right but for sampling noise and drift.
 )
@@ -52,13 +52,14 @@ def best_conversion(case: Case) -> Conversion | None:
     """The one conversion that, undone, makes stored and batch statistics agree in all layers; None where none does."""
     layers = [x for x in case.normalizing if not x.at_start]
     before = _mean_kl(layers, [x.stored for x in layers])
-    if not layers or before < NOTABLE or scale_explains(case) or any(x.per_step for x in layers):
+    worst = max((_kl(x, x.stored) for x in layers), default=0.0)
+    if worst < NOTABLE or scale_explains(case) or any(x.per_step for x in layers):
         return None
     tried = {what: [undo(x) for x in layers] for what, undo in UNDO.items()}
     what = min(tried, key=lambda w: _mean_kl(layers, tried[w]))
     after = _mean_kl(layers, tried[what])
-    worst = max(_kl(x, m) for x, m in zip(layers, tried[what], strict=True))
-    if after > COLLAPSE * before or worst > max(CLOSE, COLLAPSE * before):
+    left = max(_kl(x, m) for x, m in zip(layers, tried[what], strict=True))
+    if after > COLLAPSE * before or left > max(CLOSE, COLLAPSE * worst):
         return None
     return Conversion(what, before, after, {x.path: m for x, m in zip(layers, tried[what], strict=True)})
 

@@ -6,6 +6,7 @@ from analyzers.case import Case, LayerCase, ScaleTrial
 
 COLLAPSE = 0.1  # The trial must remove nine tenths of the divergence, in the first layers and behind.
 CLOSE = 0.25  # ... and of the distance to the training phase's outputs three quarters, which hides the scale by itself.
+NEARER = 0.6  # Beside the noise of single batches, which no correction removes, it must come this much nearer at least.
 ONE_FACTOR = 0.15  # Spread over channels of the factor that each wants: one common to all leaves sampling noise.
 DEEP_KL = 0.05  # Nats: what layers of healthy nets on fresh samples stay well below ...
 DEEP_FLOORS = 5.0  # ... or this many noise floors, where the sample is small.
@@ -25,7 +26,9 @@ def scale_explains(case: Case) -> bool:
         return False  # Statistics that could not move belong to another domain.
     collapsed = trial.kl_after < COLLAPSE * trial.kl_before
     behind = trial.deep_kl_after <= COLLAPSE * trial.deep_kl_before + 0.01
-    closer = trial.distance_after < CLOSE * trial.distance_before
+    closer = trial.distance_after < min(
+        CLOSE * trial.distance_before + case.gap.batch_noise, NEARER * trial.distance_before
+    )
     return collapsed and behind and closer and not _deep_disagrees(case, trial)
 
 

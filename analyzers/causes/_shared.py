@@ -5,6 +5,9 @@ from __future__ import annotations
 from analyzers.case import Case, LayerCase
 from analyzers.report import Evidence, Severity
 
+SPREAD_EVENLY = 0.3  # Divergence behind the first layer, as a share of its own, that no shift of the input leaves.
+FADED = 0.03  # What nonlinear layers leave of a large shift, as a share ...
+LEFT_BEHIND = 0.02  # ... and of any, in nats beyond the noise floor.
 LOST = 0.5  # Share of the training phase's advantage over inference that shuffling must destroy.
 RESTORED = 0.5  # Share of the loss that reversing the colour channels must take away ...
 CERTAIN_Z = 4.0  # ... by so many standard errors of the paired difference.
@@ -30,8 +33,8 @@ def share(layers: list[LayerCase], case: Case) -> float:
 
 
 def worst_first(layers: list[LayerCase]) -> list[str]:
-    """Paths, most divergent first."""
-    return [x.path for x in sorted(layers, key=lambda x: -x.figures.kl)]
+    """Paths, largest share of the gap first: divergence is not harm. Among equals the most divergent comes first."""
+    return [x.path for x in sorted(layers, key=lambda x: (-round(x.share_of_gap, 3), -x.figures.kl))]
 
 
 def divergence_evidence(layers: list[LayerCase], limit: int = 3) -> list[Evidence]:
@@ -50,11 +53,6 @@ def loss_evidence(case: Case) -> list[Evidence]:
     return [Evidence(name="inference_loss", value=case.inference.loss, reference=case.training.loss, unit="loss")]
 
 
-def plural(count: int, word: str) -> str:
-    """ "1 layer", "53 layers"."""
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"
-
-
 def channels_explain(case: Case) -> bool:
     """Whether reversing the colour channels was tried and restored the inference phase."""
     trial = case.reversed_channels
@@ -70,3 +68,14 @@ def order_explains(case: Case) -> bool:
     """Whether shuffling the sample was tried and destroyed the training phase's advantage."""
     trial, gain = case.shuffled, case.gap.training_gain
     return trial is not None and gain is not None and trial.z > 3.0 and trial.mean > LOST * gain.mean
+
+
+def weights_disagree(case: Case) -> bool:
+    """Whether layers behind the first disagree with what they stored, by more than a strange input leaves behind.
+
+    In the training phase the first normalization takes most of a shift of the input away; statistics of other weights
+    are off everywhere.
+    """
+    first = case.normalizing[0]
+    behind = max((x.figures.kl - x.noise_floor for x in case.normalizing[1:] if x.significant), default=0.0)
+    return behind > SPREAD_EVENLY * first.figures.kl or behind > max(LEFT_BEHIND, FADED * first.figures.kl)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from analyzers.case import Case, Finding
-from analyzers.causes._shared import loss_evidence, plural
+from analyzers.causes._shared import loss_evidence
 from analyzers.report import Evidence
+from analyzers.wording import plural
 
 TITLE = "Batch statistics are in use at inference"
 SOURCE = "keras-team/keras issue 10381, tensorflow/tensorflow issue 43833: layers called with training=True for good"

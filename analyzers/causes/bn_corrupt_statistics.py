@@ -6,8 +6,9 @@ import numpy as np
 
 from analyzers.case import Case, Finding, LayerCase
 from analyzers.causes._scale import scale_explains
-from analyzers.causes._shared import divergence_evidence, loss_evidence, plural, severity_of_gap, share, worst_first
+from analyzers.causes._shared import divergence_evidence, loss_evidence, severity_of_gap, share, worst_first
 from analyzers.report import Evidence
+from analyzers.wording import plural
 
 TITLE = "Stored statistics are corrupt"
 SOURCE = "keras-team/keras issues 9646 and 15210: moving statistics run to infinity, NaN or below zero"
@@ -30,10 +31,10 @@ def judge(case: Case) -> Finding | None:
     return Finding(
         0.99 if impossible else 0.9,
         "warning" if severity == "info" and impossible else severity,
-        f"{plural(sum(map(len, bad.values())), 'channel')} of {plural(len(layers), 'layer')} hold statistics that no "
-        f"average of batches can have: {_describe(layers[0], bad[layers[0].path][0])}. Outputs may still be finite, "
-        "because activations swallow a NaN. Such values survive further training, and recalibrating with momentum 0 "
-        "does not remove a NaN (0 * NaN is NaN): reset the statistics first, then recalibrate.",
+        f"In {plural(sum(map(len, bad.values())), 'channel')} of {plural(len(layers), 'layer')} stand statistics that "
+        f"no average of batches can have: {_describe(layers[0], bad[layers[0].path][0])}. Outputs may still be "
+        "finite, because activations swallow a NaN. Such values survive further training, and recalibrating with "
+        "momentum 0 does not remove a NaN (0 * NaN is NaN): reset the statistics first, then recalibrate.",
         worst_first(layers),
         [*_evidence(bad, layers), *divergence_evidence(layers), *loss_evidence(case)],
         max(share(layers, case), 0.0),

@@ -6,8 +6,9 @@ Typical of a custom loop that drops the updates, or of saving the trainable weig
 from __future__ import annotations
 
 from analyzers.case import Case, Finding, LayerCase
-from analyzers.causes._shared import divergence_evidence, loss_evidence, plural, severity_of_gap, share, worst_first
+from analyzers.causes._shared import divergence_evidence, loss_evidence, severity_of_gap, share, worst_first
 from analyzers.report import Evidence
+from analyzers.wording import plural
 
 TITLE = "Moving statistics were never updated, or not saved"
 SOURCE = "keras-team/keras issues 6752 and 6599: training that never ran the update operations"

@@ -7,7 +7,14 @@ own inputs all through the network. Stands only where no specific cause does.
 from __future__ import annotations
 
 from analyzers.case import Case, Finding
-from analyzers.causes._shared import divergence_evidence, loss_evidence, severity_of_gap, share, worst_first
+from analyzers.causes._shared import (
+    divergence_evidence,
+    loss_evidence,
+    severity_of_gap,
+    share,
+    weights_disagree,
+    worst_first,
+)
 from analyzers.report import Evidence
 
 TITLE = "The moving statistics belong to other weights"
@@ -16,17 +23,14 @@ SOURCE = (
 )
 RESIDUAL = True
 
-DEEP = 0.03  # Divergence behind the first layers, as a share of theirs, from which on the weights are to blame.
-
 
 def judge(case: Case) -> Finding | None:
     """Present where a systematic gap goes with divergence behind the first layers too."""
     layers = [x for x in case.normalizing if x.significant and not x.at_start]
     if not layers or case.inference_better or not case.gap.systematic_significant:
         return None
-    first = case.normalizing[0].figures.kl
     deep = max((x.figures.kl for x in case.normalizing[1:]), default=0.0)
-    if deep < DEEP * first and len(case.normalizing) > 1:
+    if len(case.normalizing) > 1 and not weights_disagree(case):
         return None
     return Finding(
         0.8 if len(case.normalizing) > 1 else 0.5,
@@ -37,7 +41,9 @@ def judge(case: Case) -> Finding | None:
         "phase shows it.",
         worst_first(layers),
         [
-            Evidence(name="divergence_behind_first_layer", value=deep, unit="nats", reference=DEEP * first),
+            Evidence(
+                name="divergence_behind_first_layer", value=deep, unit="nats", reference=case.normalizing[0].figures.kl
+            ),
             *divergence_evidence(layers),
             *loss_evidence(case),
         ],

@@ -11,17 +11,18 @@ import math
 import statistics
 
 from analyzers.case import Case, Finding, LayerCase
+from analyzers.causes._scale import scale_explains
 from analyzers.causes._shared import (
     divergence_evidence,
     loss_evidence,
     order_explains,
-    plural,
     severity_of_gap,
     share,
     worst_first,
 )
 from analyzers.probes.averaging_clock import CONVERGED, updates_needed
 from analyzers.report import Evidence
+from analyzers.wording import plural
 
 TITLE = "Too few updates of the moving statistics for their momentum"
 SOURCE = "Ioffe and Szegedy, Batch Normalization (2015), section 3.1: inference uses moving averages"
@@ -38,7 +39,7 @@ CLOCK_TOLERANCE = 0.35  # Relative difference of the two counts that still count
 def judge(case: Case) -> Finding | None:
     """Present where layers diverge, and a common m^n explains how."""
     lagging = [x for x in case.normalizing if lags(x, case.optimizer_iterations)]
-    if not lagging or case.inference_better or order_explains(case):
+    if not lagging or case.inference_better or order_explains(case) or scale_explains(case):
         return None
     updates = statistics.median(x.clock.updates for x in lagging if x.clock and x.clock.updates is not None)
     agrees = _agrees(updates, case.optimizer_iterations)
@@ -78,6 +79,7 @@ def _explanation(case: Case, lagging: list[LayerCase], updates: float) -> str:
     worst = max(lagging, key=lambda x: x.clock.weight_of_start if x.clock else 0.0)
     assert worst.clock is not None
     left = 100 * worst.clock.weight_of_start
+    missing = max(0, updates_needed(worst.momentum) - round(updates))
     counted = ""
     if case.optimizer_iterations:
         counted = f" The optimizer in the file counts {plural(case.optimizer_iterations, 'step')}."
@@ -86,8 +88,8 @@ def _explanation(case: Case, lagging: list[LayerCase], updates: float) -> str:
         f"{worst.momentum:g}, so they still carry {left:.0f} % of their start (mean 0, variance 1). The training "
         "phase normalizes with batch statistics and never notices; the inference phase normalizes with the stored "
         f"ones.{counted} It takes {updates_needed(worst.momentum)} updates in all until 1 % of the start is left: "
-        f"{worst.clock.updates_to_converge} are missing. A momentum of {converging_momentum(updates):.2g} would have "
-        "converged in the updates that there were."
+        f"{missing} are missing. A momentum of {converging_momentum(updates):.2g} would have converged in the updates "
+        "that there were."
     )
 
 

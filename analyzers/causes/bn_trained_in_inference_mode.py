@@ -8,8 +8,9 @@ weights were fitted around an identity; recalibrating would break a working mode
 from __future__ import annotations
 
 from analyzers.case import Case, Finding
-from analyzers.causes._shared import divergence_evidence, loss_evidence, plural, worst_first
+from analyzers.causes._shared import divergence_evidence, loss_evidence, worst_first
 from analyzers.report import Evidence
+from analyzers.wording import plural
 
 TITLE = "The model was trained with batch normalization in inference mode"
 SOURCE = "tensorflow/tensorflow issues 32864 and 36073: the training flag did not reach the layers"

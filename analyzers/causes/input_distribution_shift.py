@@ -7,15 +7,13 @@ they stored. Stands only where no specific cause does.
 from __future__ import annotations
 
 from analyzers.case import Case, Finding
-from analyzers.causes._shared import divergence_evidence, loss_evidence, severity_of_gap, share
+from analyzers.causes._shared import divergence_evidence, loss_evidence, severity_of_gap, share, weights_disagree
 from analyzers.report import Evidence
 
 TITLE = "The sample is not like the data that the model was trained on"
 SOURCE = "Li et al., Revisiting Batch Normalization for Practical Domain Adaptation (2016): domains differ in these "
 "statistics"
 RESIDUAL = True
-
-FADES = 0.03  # Divergence behind the first layer, as a share of its own, below which the weights are in order.
 
 
 def judge(case: Case) -> Finding | None:
@@ -24,7 +22,7 @@ def judge(case: Case) -> Finding | None:
         return None
     first, rest = case.normalizing[0], case.normalizing[1:]
     deep = max(x.figures.kl for x in rest)
-    if not first.significant or first.at_start or deep >= FADES * first.figures.kl:
+    if not first.significant or first.at_start or weights_disagree(case):
         return None
     return Finding(
         0.8,
@@ -36,7 +34,7 @@ def judge(case: Case) -> Finding | None:
         "by mistake it would seem to help and break the model for its own data.",
         [first.path],
         [
-            Evidence(name="divergence_behind_first_layer", value=deep, unit="nats", reference=FADES * first.figures.kl),
+            Evidence(name="divergence_behind_first_layer", value=deep, unit="nats", reference=first.figures.kl),
             *divergence_evidence([first]),
             *loss_evidence(case),
         ],

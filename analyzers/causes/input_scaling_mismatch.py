@@ -31,8 +31,8 @@ def judge(case: Case) -> Finding | None:
         f"{trial.distance_after:.2g} after), and the divergence of the layers behind falls from "
         f"{trial.deep_kl_before:.2g} to {trial.deep_kl_after:.2g} nats. The model is fine; the sample was not "
         "prepared as the training data were. Do not recalibrate: it would fit the statistics to the wrong scale and "
-        "break the model for its own data. If production data really look like this sample, say so and calibrate on "
-        "them instead.",
+        "break the model for its own data. If production data really look like this sample, calibrate on them "
+        "instead.",
         trial.paths,
         _evidence(case, trial),
         case.gap.systematic * 1.01,

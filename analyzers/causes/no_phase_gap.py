@@ -17,11 +17,10 @@ def judge(case: Case) -> Finding | None:
     return Finding(
         0.9,
         "info",
-        "On this sample the training and the inference phase agree within what chance gives, so no phase-dependent "
-        "layer is to blame. Check next: are the figures you compare from the same data (training against validation "
-        "split)? Is the printed training figure a running average over the epoch, while weights still improved? Do "
-        "labels and preprocessing match those of training? Does the gap show on a sample of the data where you saw "
-        "it?",
+        f"{_agreement(case)} So no phase-dependent layer is to blame for anything that you would notice. Check next: "
+        "are the figures you compare from the same data (training against validation split)? Is the printed training "
+        "figure a running average over the epoch, while weights still improved? Do labels and preprocessing match "
+        "those of training? Does the gap show on a sample of the data where you saw it?",
         [],
         [
             Evidence(name="systematic_difference", value=case.gap.systematic, reference=case.gap.noise_floor,
@@ -29,3 +28,16 @@ def judge(case: Case) -> Finding | None:
             *loss_evidence(case),
         ],
     )  # fmt: skip
+
+
+def _agreement(case: Case) -> str:
+    gap = case.gap
+    drawn = gap.mechanisms.get("stochastic_layers", 0.0) + gap.mechanisms.get("augmentation", 0.0)
+    by_design = drawn > 0.5 * gap.total > 0.0
+    if gap.total == 0.0:
+        return "On this sample the training and the inference phase give the same outputs."
+    if by_design:
+        return "What little the phases differ by comes from random layers that rest at inference, as intended."
+    if gap.systematic > gap.noise_floor:
+        return "The phases differ by more than chance gives on this sample, but too little to matter."
+    return "On this sample the training and the inference phase agree within what chance gives."

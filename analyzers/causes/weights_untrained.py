@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from analyzers.case import Case, Finding
-from analyzers.causes._shared import plural
 from analyzers.report import Evidence
+from analyzers.wording import plural
 
 TITLE = "The weights are untrained: they were not restored"
 SOURCE = "Glorot and Bengio (2010) and He et al. (2015): the spreads that initializers leave, held against the kernels"

@@ -1,4 +1,4 @@
-"""Recalibration as code to paste: the same algorithm as `Observer.calibrate`, on public Keras names only.
+"""Recalibration as code to paste: the same algorithm as `Observer.calibrate`, in a dozen lines of Keras.
 
 A test holds the two against each other, value for value.
 """
@@ -33,6 +33,6 @@ def snippet(samples: int) -> str:
     return (
         f"import keras\n\n{inspect.getsource(recalibrate).replace(': Any', '')}\n\n"
         "model = keras.saving.load_model('model.keras')\n"
-        f"recalibrate(model, x_train)  # training data, the more the better; {samples} samples were sent\n"
+        f"recalibrate(model, x_train)  # training data, the more the better; it was tried on {samples}\n"
         "model.save('model_recalibrated.keras')\n"
     )

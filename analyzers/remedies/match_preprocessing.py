@@ -15,8 +15,8 @@ def explain(case: Case, finding: Finding) -> str:
     return (
         f"Feed {formula} in place of x, which brings the first layers back to the statistics that training left "
         "there. Better still, put the step into the model (a `Rescaling` layer), so that it cannot be forgotten "
-        "again. Tell us if data in production look like this sample: then this is a new domain, and recalibration on "
-        "it is the remedy."
+        "again. If data in production do look like this sample, this is a new domain, and recalibration on it is the "
+        "remedy."
     )
 
 
