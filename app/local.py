@@ -14,7 +14,7 @@ def diagnose_locally(
     model: Path, batch: Path, reported: str | None, options: dict[str, Any], *, as_json: bool
 ) -> dict[str, Any] | None:
     """Diagnose and print the report. Returns a problem document where the input is at fault."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's greeting is not part of the answer
+    _import_quietly()
     import analyzers
     from analyzers.errors import AnalysisError
 
@@ -28,10 +28,31 @@ def diagnose_locally(
     if as_json:
         print(report.model_dump_json(indent=2))
     else:
-        from app.terminal import print_report
-
-        print_report(report.model_dump(mode="json"))
+        _print(report.model_dump(mode="json"), options.get("repaired_path"))
     return None
+
+
+def _print(report: dict[str, Any], repaired: Path | None) -> None:
+    from app.terminal import print_report
+
+    print_report(report)
+    if any(remedy["repaired_model"] for remedy in report["remedies"]):
+        hint = "A repaired model can be had: run this again with --repaired PATH."
+        print(hint if repaired is None else f"The repaired model: {repaired}")
+
+
+def _import_quietly() -> None:
+    """Load TensorFlow without its greeting, of which its libraries write a part past Python and past its settings."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    spoken, silence = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 2)
+    try:
+        import keras  # noqa: F401 - what the analysis imports a moment later
+    finally:
+        os.dup2(spoken, 2)
+        os.close(spoken)
+        os.close(silence)
 
 
 def _figures(reported: str | None) -> dict[str, float] | None:

@@ -7,6 +7,7 @@ handover before it exits with 0. Both die with it, so killing it leaves no orpha
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -133,9 +134,19 @@ def listen(host: str, port: int) -> socket.socket:
             return listener
 
 
+def _why_not(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} is in use: choose another with --port, or make serve PORT=..."
+    return f"cannot listen on {host}, port {port}: {error.strerror or error}"
+
+
 def serve(settings: Settings, host: str, port: int, worker_command: list[str] | None) -> int:
-    """Run a web process, and a worker by `worker_command` unless that is None, until told to stop."""
-    listener = listen(host, port)
+    """Run a web process, and a worker by `worker_command` unless that is None, until told to stop; the exit status."""
+    try:
+        listener = listen(host, port)
+    except OSError as error:
+        print(_why_not(error, host, port), file=sys.stderr, flush=True)
+        return 1
     shown_host = f"[{host}]" if ":" in host else host
     url = f"http://{shown_host}:{listener.getsockname()[1]}"
     print(f"PhaseGap serves on {url} (data in {settings.data_dir})", flush=True)

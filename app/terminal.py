@@ -15,11 +15,15 @@ COLOURS = {"critical": "red", "warning": "yellow", "info": "green"}
 LAYERS_SHOWN = 12
 
 
+class Code(Text):
+    """Lines to paste, printed as they are: one that was broken to fit the width could not be pasted."""
+
+
 def print_report(report: dict[str, Any], console: Console | None = None) -> None:
     """Print a report, as `model_dump(mode="json")` or a JSON answer gives it."""
     console = console or Console()
     for part in (_headline(report), _phases(report), *_causes(report), *_remedies(report), *_layers(report)):
-        console.print(part)
+        console.print(part, soft_wrap=isinstance(part, Code))
     console.print(_checks(report))
 
 
@@ -77,9 +81,30 @@ def _remedies(report: dict[str, Any]) -> list[RenderableType]:
         note = remedy["verification"].get("note")
         if note:
             parts.append(Text(f"    {_plain(note)}", style="dim"))
-        if recommended and remedy.get("snippet"):
-            parts.append(Syntax(_code(remedy["snippet"]), "python", word_wrap=True, background_color="default"))
+        if recommended:
+            parts += [*_trial(remedy["verification"]), *_snippet(remedy.get("snippet"))]
     return parts
+
+
+def _trial(verification: dict[str, Any]) -> list[RenderableType]:
+    """What was measured before and after the remedy, and how sure the improvement is."""
+    before, after, interval = verification["before"], verification["after"], verification.get("interval")
+    parts: list[RenderableType] = []
+    for name, value in after.items():
+        readable = _plain(name).replace("_", " ")
+        parts.append(Text(f"    {readable}: {_number(before.get(name))} before, {_number(value)} after"))
+    if interval:
+        low, high = (_number(bound) for bound in interval)
+        parts.append(Text(f"    interval of the improvement: {low} to {high}"))
+    return parts
+
+
+def _snippet(snippet: str | None) -> list[RenderableType]:
+    if not snippet:
+        return []
+    lines = Syntax("", "python", background_color="default").highlight(_code(snippet))
+    lines.rstrip()
+    return [Text("\nPython to paste", style="bold"), Code.assemble(lines)]
 
 
 def _layers(report: dict[str, Any]) -> list[RenderableType]:
@@ -123,4 +148,4 @@ def _plain(value: object, limit: int = 2000) -> str:
 
 
 def _code(value: object) -> str:
-    return "\n".join(_plain(line) for line in str(value).splitlines())
+    return "\n".join(_plain(line.expandtabs(4)) for line in str(value).splitlines())

@@ -163,6 +163,7 @@ def test_the_command_line_diagnoses_without_a_server(files: dict[str, bytes], tm
     extra = ["--json", "--repaired", str(tmp_path / "repaired.keras"), "--reported", '{"accuracy": 1.0}']
     told = subprocess.run([*command, *extra], cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     assert json.loads(told.stdout)["verdict"] == "phase_gap"
+    assert told.stderr == ""
     assert (tmp_path / "repaired.keras").is_file()
     (tmp_path / "model.keras").write_bytes(b"hello")
     refused = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
