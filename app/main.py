@@ -23,7 +23,7 @@ from app.api.metrics import HttpMetrics, HttpMetricsMiddleware
 from app.api.openapi import use_problem_media_type
 from app.api.watch import EndWatch
 from app.pages import dashboard, docs
-from app.pages.rendering import report_page, waiting_page
+from app.pages.rendering import problem_page, report_page, waiting_page
 from app.services import Services, Upkeep, prepare
 from app.settings import Settings
 
@@ -49,6 +49,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     api.state.settings = settings
     api.state.http_metrics = http_metrics
+    api.state.problem_page = problem_page
     add_error_handlers(api)
     for module in (submit, events, diagnoses, health, metrics, docs, dashboard):
         api.include_router(module.router)

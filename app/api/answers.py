@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from fastapi.responses import JSONResponse, Response
+from fastapi import Request
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic import BaseModel
 
-from app.api.context import Context
+from app.api.context import Context, wants_html
 from app.api.schemas import Job, job_of
 from app.blobs.local import REPORT
 from app.errors import MEDIA_TYPE, NotFound, Problem
@@ -30,6 +31,14 @@ class ProblemResponse(StrictJSONResponse):
 
 def problem_response(problem: Problem) -> ProblemResponse:
     return ProblemResponse(problem.document(), status_code=problem.status, headers=problem.headers)
+
+
+def error_response(request: Request, problem: Problem) -> Response:
+    """A problem for programs; for a browser a page that says the same."""
+    if not wants_html(request):
+        return problem_response(problem)
+    page = request.app.state.problem_page(problem.document())
+    return HTMLResponse(page, status_code=problem.status, headers={**problem.headers, "Vary": "Accept"})
 
 
 def model_response(model: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -9,11 +9,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
 
-from analyzers.report import Report
+from analyzers.report import Report, Verdict
 from app.api.answers import job_with_report, model_response, problem_response, report_bytes, report_response
 from app.api.context import Context, context_of, wants_html
 from app.api.openapi import content, problems
 from app.api.schemas import Job, JobPage, summary_of
+from app.api.vocabulary import CauseCode
 from app.blobs.local import REPAIRED
 from app.errors import InputProblem, NotFinished, NotFound
 from app.jobs.models import Diagnosis
@@ -30,9 +31,11 @@ PAGE_LIMIT = 100
 def list_diagnoses(
     request: Request,
     status: Annotated[Status | None, Query(description="Only those in this state.")] = None,
-    verdict: Annotated[str | None, Query(description="Only those with this verdict.", max_length=64)] = None,
-    cause: Annotated[str | None, Query(description="Only those with this primary cause.", max_length=64)] = None,
-    model_name: Annotated[str | None, Query(description="Only those of this model.", max_length=200)] = None,
+    verdict: Annotated[Verdict | None, Query(description="Only those with this verdict.")] = None,
+    cause: Annotated[CauseCode | None, Query(description="Only those with this primary cause.")] = None,
+    model_name: Annotated[
+        str | None, Query(description="Only those of this model, by its name or its file's.", max_length=200)
+    ] = None,
     since: Annotated[datetime | None, Query(description="Only those submitted at or after this time.")] = None,
     limit: Annotated[int, Query(ge=1, le=PAGE_LIMIT, description="Length of a page.")] = 20,
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.", max_length=200)] = None,
@@ -44,7 +47,7 @@ def list_diagnoses(
     return model_response(JobPage(items=[summary_of(row) for row in rows], next_cursor=next_cursor))
 
 
-@router.get("/{diagnosis_id}", response_model=Job, responses=problems("not_found"))
+@router.get("/{diagnosis_id}", response_model=Job, responses=problems("invalid_request", "not_found"))
 def get_diagnosis(request: Request, diagnosis_id: DiagnosisId) -> Response:
     """The job, with its report once it has succeeded and its error once it has failed."""
     context = context_of(request)
@@ -58,7 +61,7 @@ def get_diagnosis(request: Request, diagnosis_id: DiagnosisId) -> Response:
 @router.get(
     "/{diagnosis_id}/report",
     response_model=Report,
-    responses=content("text/html", "The report") | problems("not_found", "not_finished"),
+    responses=content("text/html", "The report") | problems("invalid_request", "not_found", "not_finished"),
 )
 def get_report(request: Request, diagnosis_id: DiagnosisId) -> Response:
     """The report: JSON, or a page to a client that prefers HTML. A failed diagnosis answers with its problem."""
@@ -74,7 +77,8 @@ def get_report(request: Request, diagnosis_id: DiagnosisId) -> Response:
 @router.get(
     "/{diagnosis_id}/model",
     response_class=FileResponse,
-    responses=content("application/octet-stream", "The repaired model") | problems("not_found", "not_finished"),
+    responses=content("application/octet-stream", "The repaired model")
+    | problems("invalid_request", "not_found", "not_finished"),
 )
 def get_model(request: Request, diagnosis_id: DiagnosisId) -> Response:
     """The repaired model in the format of the upload, where a remedy changed only stored state."""
@@ -88,7 +92,7 @@ def get_model(request: Request, diagnosis_id: DiagnosisId) -> Response:
     return FileResponse(path, filename=_download_name(diagnosis), media_type="application/octet-stream")
 
 
-@router.delete("/{diagnosis_id}", status_code=204, responses=problems("not_found"))
+@router.delete("/{diagnosis_id}", status_code=204, responses=problems("invalid_request", "not_found"))
 def delete_diagnosis(request: Request, diagnosis_id: DiagnosisId) -> Response:
     """Remove the uploads, the report and everything derived; a job that has not ended is cancelled."""
     context_of(request).services.remover.remove(diagnosis_id)

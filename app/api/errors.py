@@ -13,7 +13,7 @@ from fastapi.responses import Response
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
-from app.api.answers import problem_response
+from app.api.answers import error_response
 from app.errors import (
     InsufficientStorage,
     Internal,
@@ -40,14 +40,14 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(OperationalError, _on_anything_else)
 
 
-async def _on_problem(_: Request, error: Exception) -> Response:
+async def _on_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
-    return problem_response(error)
+    return error_response(request, error)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return problem_response(_of_status(request, error.status_code, error.headers or {}))
+    return error_response(request, _of_status(request, error.status_code, error.headers or {}))
 
 
 def _of_status(request: Request, status: int, headers: Mapping[str, str]) -> Problem:
@@ -60,9 +60,9 @@ def _of_status(request: Request, status: int, headers: Mapping[str, str]) -> Pro
     return InvalidRequest("The request could not be read.") if status < 500 else Internal(INTERNAL)
 
 
-async def _on_validation_error(_: Request, error: Exception) -> Response:
+async def _on_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return problem_response(InvalidRequest("; ".join(_sentence(item) for item in error.errors()[:5]) + "."))
+    return error_response(request, InvalidRequest("; ".join(_sentence(item) for item in error.errors()[:5]) + "."))
 
 
 def _sentence(item: dict[str, Any]) -> str:
@@ -70,12 +70,12 @@ def _sentence(item: dict[str, Any]) -> str:
     return f"`{where[:80]}`: {str(item['msg'])[:200]}"
 
 
-async def _on_anything_else(_: Request, error: Exception) -> Response:
+async def _on_anything_else(request: Request, error: Exception) -> Response:
     if is_full_disk(error):
         log.error("disk_full", reason=type(error).__name__)
-        return problem_response(InsufficientStorage("The server has run out of disk space. Try again later."))
+        return error_response(request, InsufficientStorage("The server has run out of disk space. Try again later."))
     log.error("unexpected_error", exc_info=error)
-    return problem_response(Internal(INTERNAL))
+    return error_response(request, Internal(INTERNAL))
 
 
 def is_full_disk(error: Exception) -> bool:

@@ -31,8 +31,9 @@ router = APIRouter(prefix="/diagnoses", tags=["diagnoses"])
 
 @router.get(
     "/{diagnosis_id}/events",
+    response_class=Response,  # not the class of the answer: FastAPI would take the function for its own generator
     responses=content("text/event-stream", DESCRIPTION, 'event: progress\nid: 3\ndata: {"stage": "measure"}\n\n')
-    | problems("not_found"),
+    | problems("invalid_request", "not_found"),
 )
 async def get_events(
     request: Request,

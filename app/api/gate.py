@@ -12,9 +12,10 @@ from collections import OrderedDict
 from contextlib import suppress
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.answers import problem_response
+from app.api.answers import error_response
 from app.errors import Problem, TooManyRequests, Unauthorized
 from app.settings import Settings
 
@@ -51,7 +52,7 @@ class Gate:
             if scope["method"] == "POST":
                 self._rates.take(owner or (scope.get("client") or ("unknown",))[0])
         except Problem as problem:
-            await problem_response(problem)(scope, receive, guarded)
+            await error_response(Request(scope), problem)(scope, receive, guarded)
             return
         await self._app(scope, guarded.receive, guarded)
 

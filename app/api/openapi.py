@@ -47,13 +47,16 @@ def problems(*codes: str) -> Responses:
 
 
 def use_problem_media_type(schema: dict[str, Any]) -> dict[str, Any]:
-    """Put the problem schema where it belongs: FastAPI describes every declared model as application/json."""
+    """Put the problem schema where it belongs: FastAPI describes every declared model as the route's own media type."""
+    reference = {"$ref": f"#/components/schemas/{ProblemDocument.__name__}"}
     for path in schema.get("paths", {}).values():
         for operation in path.values():
-            for response in operation.get("responses", {}).values():
-                content = response.get("content", {})
-                if MEDIA_TYPE in content and "application/json" in content:
-                    content[MEDIA_TYPE]["schema"] = content.pop("application/json")["schema"]
+            for status, response in operation.get("responses", {}).items():
+                if status >= "400":
+                    described = response.get("content", {}).get(MEDIA_TYPE, {})
+                    response["content"] = {MEDIA_TYPE: {**described, "schema": reference}}
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schema.get("components", {}).get("schemas", {}).pop(unused, None)
     return schema
 
 

@@ -46,7 +46,8 @@ class Job(BaseModel):
     progress: Progress
     report: dict[str, Any] | None = Field(description="The report once succeeded, else null.")
     error: ProblemDocument | None = Field(description="The problem once failed, else null.")
-    model_name: str
+    model_name: str = Field(description="The model's own name; that of its file until the report is there.")
+    model_file_name: str = Field(description="The name of the uploaded file.")
     attempt: int = Field(description="Number of the run; larger than 1 where an earlier one was interrupted.")
 
 
@@ -61,7 +62,8 @@ class JobSummary(BaseModel):
     started_at: datetime | None
     finished_at: datetime | None
     progress: Progress
-    model_name: str
+    model_name: str = Field(description="The model's own name; that of its file until the report is there.")
+    model_file_name: str = Field(description="The name of the uploaded file.")
     verdict: str | None
     primary_cause: str | None
     severity: str | None
@@ -111,4 +113,5 @@ def _common(diagnosis: Diagnosis) -> dict[str, Any]:
         "finished_at": at(diagnosis.finished_at),
         "progress": Progress(stage=diagnosis.stage, fraction=diagnosis.fraction),
         "model_name": diagnosis.model_name,
+        "model_file_name": diagnosis.file_name,
     }

@@ -50,6 +50,11 @@ class Diagnosis(Base):
     error_detail: Mapped[str | None] = mapped_column(sa.Text)
     has_repaired_model: Mapped[bool] = mapped_column(sa.Boolean, default=False)
 
+    @property
+    def file_name(self) -> str:
+        """The uploaded model file as its owner knows it; empty once the diagnosis was removed."""
+        return self.model_stem + self.model_file.removeprefix("model") if self.model_stem else ""
+
 
 class IdempotencyKey(Base):
     """A client's key and what it stood for. Goes away with its diagnosis."""

@@ -161,7 +161,8 @@ def _filtered(query: sa.Select[Any], filters: Filters) -> sa.Select[Any]:
         query = query.where(Diagnosis.primary_cause == filters.cause)
     if filters.model_name is not None:
         name = filters.model_name
-        query = query.where(sa.or_(Diagnosis.model_name == name, Diagnosis.model_stem == name))
+        file_name = Diagnosis.model_stem + sa.func.substr(Diagnosis.model_file, len("model") + 1)
+        query = query.where(sa.or_(Diagnosis.model_name == name, Diagnosis.model_stem == name, file_name == name))
     if filters.since_s is not None:
         query = query.where(Diagnosis.created_at >= filters.since_s)
     return query

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from app.errors import CATALOG, NotFound
-from app.pages.rendering import render
+from app.pages.rendering import ProblemContext, render
 
 router = APIRouter(include_in_schema=False)
 
@@ -37,15 +37,6 @@ class DocsContext:
     operations: list[Operation]
     problems: dict[str, tuple[int, str]]
     schemas: list[tuple[str, str]]
-
-
-@dataclass(frozen=True)
-class ProblemContext:
-    """What the page of a problem type shows."""
-
-    code: str
-    status: int
-    title: str
 
 
 @router.get("/docs", response_class=HTMLResponse)

@@ -40,6 +40,16 @@ class WaitingContext:
     refresh_seconds: int | None
 
 
+@dataclass(frozen=True)
+class ProblemContext:
+    """What the page of a problem type shows, or with a `detail` that of one case."""
+
+    code: str
+    status: int
+    title: str
+    detail: str | None = None
+
+
 def shown(value: object, limit: int = SHOWN_LIMIT) -> str:
     """Text without control and direction characters, cut where it is too long to be read."""
     text = str(value)[: limit * 4]
@@ -130,3 +140,9 @@ def report_page(diagnosis: Diagnosis, report: dict[str, Any]) -> str:
 def waiting_page(diagnosis: Diagnosis) -> str:
     is_open = diagnosis.status in ("queued", "running")
     return render("waiting.html", WaitingContext(diagnosis, REFRESH_SECONDS if is_open else None))
+
+
+def problem_page(document: dict[str, Any]) -> str:
+    """A problem as a browser is shown it."""
+    context = ProblemContext(document["code"], document["status"], document["title"], document["detail"])
+    return render("problem.html", context)

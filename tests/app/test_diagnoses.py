@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from analyzers.causes import registered
 from tests.app.conftest import check_problem
 from tests.app.double import script
 from tests.app.served import Server
@@ -126,8 +127,35 @@ def test_the_list_is_filtered_and_paged(server: Server) -> None:
     assert server.get("/diagnoses", params={"since": (now + timedelta(hours=1)).isoformat()}).json()["items"] == []
     recent = server.get("/diagnoses", params={"since": (now - timedelta(hours=1)).isoformat()}).json()["items"]
     assert ids[-1] in [item["id"] for item in recent]
-    for query in ("cursor=@@", "cursor=eHg", "limit=0", "limit=101", "status=lost", "since=yesterday"):
+    for query in (
+        "cursor=@@",
+        "cursor=eHg",
+        "limit=0",
+        "limit=101",
+        "status=lost",
+        "since=yesterday",
+        "verdict=zzz",
+        "cause=zzz",
+    ):
         check_problem(server.get(f"/diagnoses?{query}"), "invalid_request", 422)
+
+
+def test_the_name_of_the_file_stays_beside_that_of_the_model(server: Server) -> None:
+    answer = server.post(script(name="functional_7"), model_name="churn v2.keras")
+    job = server.job(answer.json()["id"])
+    assert (job["model_name"], job["model_file_name"]) == ("functional_7", "churn v2.keras")
+    page = server.get(f"/diagnoses/{job['id']}/report", headers=HTML).text
+    assert "functional_7 <small>churn v2.keras</small>" in page
+    for name in ("functional_7", "churn v2", "churn v2.keras"):
+        listed = server.get("/diagnoses", params={"model_name": name}).json()["items"]
+        assert [item["id"] for item in listed] == [job["id"]]
+        assert "churn v2.keras" in server.get("/", params={"model_name": name}).text
+    assert "churn v2.keras" not in server.get("/", params={"model_name": "other"}).text
+
+
+def test_every_cause_can_be_asked_for(server: Server) -> None:
+    for code in [cause.code for cause in registered()]:
+        assert server.get(f"/diagnoses?cause={code}").status_code == 200
 
 
 def test_removal_leaves_nothing(server: Server) -> None:

@@ -67,6 +67,13 @@ def test_the_description_is_complete(server: Server) -> None:
     assert all(f'"{code}"' in described for code in CATALOG)
     assert "application/problem+json" in submit["responses"]["422"]["content"]
     assert "example" in described
+    for path, methods in schema["paths"].items():
+        for operation in methods.values():
+            for status, answer in operation["responses"].items():
+                assert status < "400" or list(answer["content"]) == ["application/problem+json"], (path, status)
+    events = schema["paths"]["/diagnoses/{diagnosis_id}/events"]["get"]["responses"]["200"]
+    assert list(events["content"]) == ["text/event-stream"]
+    assert "HTTPValidationError" not in json.dumps(schema)
 
 
 def test_pages_need_nothing_from_elsewhere(server: Server) -> None:
@@ -94,6 +101,32 @@ def test_errors_of_the_framework_are_problems(server: Server) -> None:
     answer = server.client.put("/diagnose")
     check_problem(answer, "invalid_request", 405)
     assert "POST" in answer.headers["allow"]
+
+
+def test_a_browser_is_shown_problems_as_pages(server: Server) -> None:
+    browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    unknown = server.get("/diagnoses/%3Cscript%3E/report", headers=browser)
+    bad_cursor = server.get("/?cursor=@@", headers=browser)
+    form = server.post(b"hello", headers=browser, model_name="m.keras")
+    nowhere = server.get("/nothing", headers=browser)
+    for answer, code, status in (
+        (unknown, "not_found", 404),
+        (bad_cursor, "invalid_request", 422),
+        (form, "model_unreadable", 422),
+        (nowhere, "not_found", 404),
+    ):
+        assert answer.status_code == status, answer.text
+        assert answer.headers["content-type"].startswith("text/html")
+        assert f'href="/problems/{code}"' in answer.text
+        assert 'href="/"' in answer.text
+        assert "<script>" not in answer.text
+    check_problem(server.get("/diagnoses/none/report"), "not_found", 404)
+
+
+def test_the_form_has_every_field_that_a_person_needs(server: Server) -> None:
+    page = server.get("/").text
+    for name in ("model", "batch", "batch_size", "reported", "label_column", "loss", "metrics"):
+        assert f'name="{name}"' in page
 
 
 def test_what_nobody_expected_is_a_problem_without_a_traceback(start: Callable[..., Server]) -> None:
