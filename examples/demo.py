@@ -30,7 +30,7 @@ console = Console(width=None if sys.stdout.isatty() else WIDE)
 def ensure_case() -> tuple[Path, Path]:
     """Train the founding case once; it stays in examples/out."""
     model, batch = FOUNDING.folder / "model.keras", FOUNDING.folder / "batch.npz"
-    if not (model.exists() and batch.exists()):
+    if not FOUNDING.made:
         console.print("[bold]1.[/] Training a ResNet-50 on three images for five steps (once, under a minute) ...")
         subprocess.run([sys.executable, str(Path(__file__).with_name("founding_case.py"))], check=True)
     else:
@@ -69,6 +69,21 @@ def compare(model: Path, repaired: Path, batch: Path) -> bool:
     return bool((after == y).all())
 
 
+def say_what_lies_where(model: Path, batch: Path, repaired: Path) -> None:
+    """The files that stay, and what to do with them."""
+    shown = {path: os.path.relpath(path) for path in (model, batch, repaired)}
+    commands = (
+        "make serve   # then open http://127.0.0.1:8000 and send your own model and batch",
+        f".venv/bin/phasegap diagnose {shown[model]} {shown[batch]}",
+        f".venv/bin/phasegap diagnose {shown[repaired]} {shown[batch]}",
+    )
+    console.print(f"\n[bold]All of it lies in {os.path.relpath(FOUNDING.folder)}[/]")
+    console.print(f"  the repaired model: {shown[repaired]}", soft_wrap=True, highlight=False)
+    console.print("What to do next:")
+    for command in commands:
+        console.print(f"  {command}", soft_wrap=True, highlight=False)
+
+
 def main() -> int:
     """The whole demonstration; 0 if the repaired model predicts the three images right."""
     from app.terminal import print_report
@@ -82,6 +97,7 @@ def main() -> int:
         console.print("[bold]4.[/] GET the repaired model; both models predict the three images:")
         repaired = server.download(f"/diagnoses/{report['id']}/model", FOUNDING.folder / "repaired.keras")
     right = compare(model, repaired, batch)
+    say_what_lies_where(model, batch, repaired)
     console.print(f"Service stopped with exit status {server.exit_status}. {time.monotonic() - started:.0f} s in all.")
     return 0 if right and server.exit_status == 0 else 1
 

@@ -2,7 +2,7 @@
 
     python examples/founding_case.py            # momentum 0.99, 5 epochs: inference is broken, training phase perfect
     python examples/founding_case.py --twin     # momentum 0.01, 20 epochs: both phases agree
-    python examples/founding_case.py --check    # print the figures of both phases for what is there
+    python examples/founding_case.py --check    # print the figures of both phases; trains only what is not there yet
 
 Writes `model.keras` and `batch.npz` (arrays `x`, `y`) to `examples/out/founding` or `examples/out/founding_twin`. The
 three images are drawn here, so nothing is downloaded. All three are one batch: an epoch is a step, and the
@@ -41,6 +41,11 @@ class Recipe:
     def folder(self) -> Path:
         """The folder that holds its model and batch."""
         return OUT / self.name
+
+    @property
+    def made(self) -> bool:
+        """Whether its two files are there."""
+        return (self.folder / "model.keras").exists() and (self.folder / "batch.npz").exists()
 
 
 FOUNDING = Recipe("founding", momentum=0.99, epochs=5)
@@ -115,6 +120,18 @@ def make(recipe: Recipe) -> Path:
     return recipe.folder
 
 
+def make_alone(recipe: Recipe) -> None:
+    """`make` as the only thing this process does, so that every run trains the same model."""
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()  # for the whole process, so not in `make`, which others call
+    folder = os.path.relpath(recipe.folder)
+    print(f"training {folder}: {recipe.epochs} epochs on three images", flush=True)
+    started = time.monotonic()
+    make(recipe)
+    print(f"made {folder} in {time.monotonic() - started:.0f} s")
+
+
 def measure(folder: Path) -> dict[str, float]:
     """Loss and accuracy of both phases of the saved model on the saved batch, and the optimizer's own step count."""
     keras = import_keras()
@@ -144,17 +161,14 @@ def main() -> None:
     """Make or check one of the two models."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--twin", action="store_true", help="the healthy one instead")
-    parser.add_argument("--check", action="store_true", help="print the figures of both phases, train nothing")
+    parser.add_argument(
+        "--check", action="store_true", help="print the figures of both phases; train only what is not there yet"
+    )
     asked = parser.parse_args()
     recipe = TWIN if asked.twin else FOUNDING
     import_keras()
-    if not asked.check:
-        import tensorflow as tf
-
-        tf.config.experimental.enable_op_determinism()  # for the whole process, so not in `make`, which others call
-        started = time.monotonic()
-        make(recipe)
-        print(f"made {recipe.folder.relative_to(OUT.parent)} in {time.monotonic() - started:.0f} s")
+    if not (asked.check and recipe.made):
+        make_alone(recipe)
     show(recipe)
 
 

@@ -23,6 +23,25 @@ def test_three_clearly_different_images() -> None:
     assert labels().tolist() == [0, 1, 2]
 
 
+@pytest.mark.parametrize(("arguments", "recipe"), [([], FOUNDING), (["--twin"], TWIN)])
+def test_check_makes_what_is_not_there(
+    arguments: list[str], recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[tuple[str, str]] = []
+    monkeypatch.setattr(founding_case, "OUT", tmp_path)
+    monkeypatch.setattr(founding_case, "import_keras", lambda: None)
+    monkeypatch.setattr(founding_case, "make_alone", lambda made: done.append(("make", made.name)))
+    monkeypatch.setattr(founding_case, "show", lambda shown: done.append(("show", shown.name)))
+    monkeypatch.setattr("sys.argv", ["founding_case.py", "--check", *arguments])
+    founding_case.main()
+    assert done == [("make", recipe.name), ("show", recipe.name)]
+    recipe.folder.mkdir()
+    for name in ("model.keras", "batch.npz"):
+        (recipe.folder / name).touch()
+    founding_case.main()
+    assert done[2:] == [("show", recipe.name)]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", [FOUNDING, TWIN], ids=lambda recipe: recipe.name)
 def test_both_phases(recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
