@@ -50,9 +50,9 @@ def measure(observer: Observer, evaluator: Evaluator, iterations: int | None, st
     replay, identical = _replay(observer, training)
     step(0.45)
     fitted = calibrated(observer, training, as_trained="stochastic_layers" in parts or "augmentation" in parts)
-    gap = assess(observer, evaluator, inference, repeats, fitted, parts)
-    step(0.65)
     layers = layer_cases(observer, inference, training)
+    gap = assess(observer, evaluator, inference, repeats, fitted, parts, any(x.significant for x in layers))
+    step(0.65)
     open_gap = gap.systematic_significant or gap.training_better or gap.undecided
     attribution = _attribution(observer, training, parts, layers, identical and open_gap)
     layers = [replace(x, share_of_gap=attribution.shares.get(x.path, 0.0)) for x in layers]
