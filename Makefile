@@ -1,6 +1,6 @@
 # PhaseGap: one command to see it work (make demo), one to test it (make test). Each sets up what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo serve test test-slow bench storm check lint format lock audit clean
+.PHONY: help install dev demo serve test test-slow bench quality storm check lint format lock audit clean
 
 PY := .venv/bin/python
 HOST ?= 127.0.0.1
@@ -32,6 +32,9 @@ test-slow: dev ## the slow tests: the founding case trained anew, the README's e
 
 bench: install ## a diagnosis of the founding case against the notebook cell that it replaces
 	@$(PY) benchmarks/founding_ratio.py
+
+quality: install ## how often the diagnosis is right on fresh specimens that no threshold was set on
+	@$(PY) -m benchmarks.quality --first-seed 100 --seeds 1 --show
 
 storm: dev ## kill -9 at random moments over 50 jobs: every accepted job ends, none twice
 	@$(PY) -m benchmarks.kill_storm --jobs 50
