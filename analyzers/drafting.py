@@ -122,7 +122,7 @@ def status(layer: LayerCase, case: Case) -> LayerStatus:
         return "frozen"
     if layer.at_start:
         return "never_updated"
-    if lags(layer, case.optimizer_iterations):
+    if lags(layer, case):
         return "lagging"
     return "divergent" if layer.significant else "ok"
 

@@ -32,13 +32,14 @@ EXPLAINED = (
     0.7  # Share of the divergence that the lag accounts for; lags measured lie above 0.9, other faults below 0.5.
 )
 EXPLAINED_WITH_CLOCK = 0.4  # Where the optimizer's own step count tells the same m^n, moving weights may blur the fit.
+TOGETHER = 1.5  # Layers of one momentum are updated together: none can keep much more of its start than another may.
 DECISIVE = 0.2  # With so much of the start left and both clocks agreeing, the sample's own noise floor decides nothing.
 CLOCK_TOLERANCE = 0.35  # Relative difference of the two counts that still counts as agreement: weights move meanwhile.
 
 
 def judge(case: Case) -> Finding | None:
     """Present where layers diverge, and a common m^n explains how."""
-    lagging = [x for x in case.normalizing if lags(x, case.optimizer_iterations)]
+    lagging = [x for x in case.normalizing if lags(x, case)]
     if not lagging or case.inference_better or order_explains(case) or scale_explains(case):
         return None
     updates = statistics.median(x.clock.updates for x in lagging if x.clock and x.clock.updates is not None)
@@ -54,7 +55,7 @@ def judge(case: Case) -> Finding | None:
     )
 
 
-def lags(layer: LayerCase, iterations: int | None) -> bool:
+def lags(layer: LayerCase, case: Case) -> bool:
     """Whether this layer's divergence is a lag behind its batch statistics."""
     clock = layer.clock
     if (
@@ -65,10 +66,17 @@ def lags(layer: LayerCase, iterations: int | None) -> bool:
         or clock.weight_of_start < LAGGING
     ):
         return False
-    agrees = _agrees(clock.updates, iterations)
+    if clock.weight_of_start > TOGETHER * _common_bound(layer, case):
+        return False
+    agrees = _agrees(clock.updates, case.optimizer_iterations)
     if not layer.significant and not (agrees and clock.weight_of_start > DECISIVE):
         return False
     return clock.explained > (EXPLAINED_WITH_CLOCK if agrees else EXPLAINED)
+
+
+def _common_bound(layer: LayerCase, case: Case) -> float:
+    """The least upper bound on the weight of the start among the layers that share this layer's momentum."""
+    return min(x.clock.bound for x in case.normalizing if x.clock is not None and x.momentum == layer.momentum)
 
 
 def _agrees(updates: float, iterations: int | None) -> bool:

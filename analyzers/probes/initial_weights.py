@@ -51,7 +51,8 @@ def _initial(layer: Any, variable: Any) -> bool:
     for name, constants in CONSTANTS.items():
         if variable.name == name:
             return bool(np.all(np.isin(values, constants)))
-    initializer = getattr(layer, f"{variable.name}_initializer", None)
+    names = (f"{variable.name}_initializer", variable.name.replace("kernel", "initializer"), "depthwise_initializer")
+    initializer = next((found for n in names if (found := getattr(layer, n, None)) is not None), None)
     return initializer is not None and _drawn_from(initializer, variable, values)
 
 
