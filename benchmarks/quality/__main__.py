@@ -4,7 +4,7 @@
 
 A specimen whose fault moves neither outputs nor figures (mild severities, small samples) is no gap that anyone could
 see: there the verdict `no_phase_gap` counts as right too, and is counted apart as "unseen". Seeds below 100 were looked
-at while thresholds were set; seeds from 100 on were not.
+at while thresholds were set; seeds from 200 on were not.
 """
 
 from __future__ import annotations
