@@ -7,12 +7,13 @@ from the uploaded state and the same random draws (for the same repeat), so pass
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analyzers.batches.spec import Batch
 from analyzers.outputs import Outputs, Rows, joined
@@ -147,6 +148,16 @@ class Observer:
         self.state.restore(self.mutable)
         self.passes_run += 1
         return {path: _as_constants(parts) for path, parts in collected.items()}
+
+    @contextlib.contextmanager
+    def feeding(self, x: Sequence[NDArray[Any]]) -> Iterator[None]:
+        """Other inputs, (samples, ...) each in the model's order, in place of the batch's for a `with` block."""
+        saved = self.batch
+        self.batch = replace(saved, x=list(x))
+        try:
+            yield
+        finally:
+            self.batch = saved
 
     def glimpse(self, rows: Rows, until: Sequence[str]) -> dict[str, Moments]:
         """Moments of what the named sites see in the inference phase, without running what comes behind them."""

@@ -67,8 +67,8 @@ def _too_few(samples: int, evaluator: Evaluator, inference: Pass, training: Pass
         before=before,
         after=after,
         note=f"With {plural(samples, 'sample')} none can be held out in a meaningful way: the figures after are of "
-        "the same "
-        "samples that the statistics were taken from, which proves nothing about others. Send 16 or more for a "
+        "the same samples that the statistics were taken from, which proves nothing about others. Send 16 or more "
+        "for a "
         "verification." + (" Even on these the loss is higher than before." if worse else ""),
     )
 

@@ -11,12 +11,12 @@ or statistics of another domain, change channels unevenly and fail the trial.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import optimize
 
-from analyzers.batches.spec import Batch
 from analyzers.case import LayerCase, ScaleTrial
 from analyzers.evaluation import Evaluator
 from analyzers.observation import Observer, Pass
@@ -77,7 +77,7 @@ class _Responses:
 
 
 def _glimpse(observer: Observer, factor: float, offset: float, rows: Rows, paths: list[str]) -> dict[str, Moments]:
-    with _Input(observer, factor, offset):
+    with _scaled(observer, factor, offset):
         return observer.glimpse(rows, paths)
 
 
@@ -91,19 +91,9 @@ def _linear(plain: Moments, zero: Moments, double: Moments) -> bool:
     return straight < LINEARITY and float(plain.variance.max()) > 0
 
 
-class _Input:
-    """The observer's batch with factor * x + offset in place of x, for the length of a `with` block."""
-
-    def __init__(self, observer: Observer, factor: float, offset: float) -> None:
-        self.observer, self.saved = observer, observer.batch
-        x = [(a * factor + offset).astype(a.dtype) for a in observer.batch.x]
-        self.changed: Batch = replace(observer.batch, x=x)
-
-    def __enter__(self) -> None:
-        self.observer.batch = self.changed
-
-    def __exit__(self, *_: object) -> None:
-        self.observer.batch = self.saved
+def _scaled(observer: Observer, factor: float, offset: float) -> AbstractContextManager[None]:
+    """The observer's batch with factor * x + offset in place of x."""
+    return observer.feeding([(a * factor + offset).astype(a.dtype) for a in observer.batch.x])
 
 
 @dataclass(frozen=True)
@@ -163,7 +153,7 @@ def _try(
     before: Pass,
     wanted: Pass,
 ) -> ScaleTrial:
-    with _Input(observer, found.factor, found.offset):
+    with _scaled(observer, found.factor, found.offset):
         after, corrected = observer.run(Setting(record=True)), observer.run(Setting(training=True, record=True))
     names = [x.path for x in first]
     deep = [x for x in layers if x.path not in names]

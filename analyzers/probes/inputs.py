@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import keras
@@ -23,15 +22,11 @@ def reversed_channels(observer: Observer, evaluator: Evaluator, inference: Pass)
     axes = [_colour_axis(x) for x in observer.batch.x]
     if not evaluator.has_loss or all(a is None for a in axes):
         return None
-    saved = observer.batch
-    x = [a if axis is None else np.flip(a, axis) for a, axis in zip(saved.x, axes, strict=True)]
-    observer.batch = replace(saved, x=x)
-    try:
+    batch = observer.batch
+    with observer.feeding([a if axis is None else np.flip(a, axis) for a, axis in zip(batch.x, axes, strict=True)]):
         other = observer.run(Setting())
-    finally:
-        observer.batch = saved
     loss = paired(evaluator.per_sample(inference.outputs), evaluator.per_sample(other.outputs))
-    names, y = saved.output_names, saved.y
+    names, y = batch.output_names, batch.y
     decisions = labels.facts(names, y, other.outputs, other.outputs, observer.seed) if y else []
     return None if loss is None else ChannelTrial(loss, min((d.accuracy for d in decisions), default=None))
 

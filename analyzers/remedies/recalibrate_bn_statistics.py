@@ -26,9 +26,9 @@ def explain(case: Case, finding: Finding) -> str:
     """What is done, on what, and what to prefer."""
     return (
         "Run data once in the training phase in one large batch and keep the batch statistics as the moving "
-        f"statistics; weights stay as they are. It was tried here on the {plural(case.samples, 'sample')} that "
-        "came: good for a first look. For production, calibrate on training data, as many samples as memory "
-        "holds. To avoid it next time, train with more steps or a lower momentum."
+        f"statistics; weights stay as they are. It was tried here on the {plural(case.samples, 'sample')} that came: "
+        "good for a first look. For production, calibrate on training data, as many samples as memory holds. To "
+        "avoid it next time, train with more steps or a lower momentum."
     )
 
 

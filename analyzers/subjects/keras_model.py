@@ -7,7 +7,7 @@ on layer instances, nested models and wrappers included, and named by their path
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -159,17 +159,11 @@ class State:
 
     def digest(self) -> str:
         """A hash over every variable's bytes as they are now."""
-        h = hashlib.blake2b(digest_size=16)
-        for v in self.variables:
-            h.update(np.ascontiguousarray(np.array(v)).tobytes())
-        return h.hexdigest()
+        return _hash(np.array(v) for v in self.variables)
 
     def recorded_digest(self) -> str:
         """The same hash over the values that were recorded."""
-        h = hashlib.blake2b(digest_size=16)
-        for value in self.values:
-            h.update(np.ascontiguousarray(value).tobytes())
-        return h.hexdigest()
+        return _hash(self.values)
 
     def changed(self) -> list[int]:
         """Indices of the variables whose bytes differ from the record."""
@@ -179,6 +173,13 @@ class State:
         """Put the recorded values back, all of them or those of `indices`."""
         for i in range(len(self.variables)) if indices is None else indices:
             self.variables[i].assign(self.values[i])
+
+
+def _hash(values: Iterable[NDArray[Any]]) -> str:
+    h = hashlib.blake2b(digest_size=16)
+    for value in values:
+        h.update(np.ascontiguousarray(value).tobytes())
+    return h.hexdigest()
 
 
 def _unique(sites: list[Site]) -> list[Site]:
