@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analyzers.report import Evidence, PhaseFigures, Severity
 from analyzers.statistics import Array, DivergenceFigures, Moments
@@ -34,7 +35,9 @@ class LayerCase:
     """One batch-normalizing layer, measured in a training-phase pass. Arrays are (channels,).
 
     `per_step`: called once for each step of a sequence; `last_step_kl` is then the divergence of the last step alone.
-    `batch_at_inference`: it normalized by its batch although the model was called for inference.
+    `batch_at_inference`: it normalized by its batch although the model was called for inference. `discovered`: its
+    divergence, and `discovered_channels`: those of its channels, that are beyond chance among all layers, or all
+    channels, that were looked at. `detectable`: the smallest divergence that this sample would show.
     """
 
     path: str
@@ -51,6 +54,9 @@ class LayerCase:
     figures: DivergenceFigures
     kl: Array
     noise_floor: float
+    detectable: float
+    discovered: bool
+    discovered_channels: NDArray[np.intp]
     inherited: float
     clock: ClockReading | None
     share_of_gap: float = 0.0
@@ -64,8 +70,8 @@ class LayerCase:
 
     @property
     def significant(self) -> bool:
-        """Whether the divergence is above what chance gives with this many samples."""
-        return self.uses_batch and self.figures.kl > self.noise_floor
+        """Whether the divergence is above what chance gives with this many samples and layers."""
+        return self.uses_batch and self.discovered and self.figures.kl > self.noise_floor
 
     @property
     def at_start(self) -> bool:

@@ -104,6 +104,8 @@ def layer_finding(layer: LayerCase, case: Case) -> LayerFinding:
         ),
         noise_floor=layer.noise_floor,
         significant=layer.significant,
+        significant_channels=len(layer.discovered_channels),
+        smallest_detectable_kl=layer.detectable,
         inherited=layer.inherited,
         share_of_gap=layer.share_of_gap,
         effective_updates=clock.updates if clock else None,
@@ -131,6 +133,7 @@ def _channel(layer: LayerCase, index: int) -> ChannelDivergence:
     return ChannelDivergence(
         channel=index,
         kl=float(layer.kl[index]),
+        significant=index in layer.discovered_channels,
         stored_mean=float(layer.stored.mean[index]),
         batch_mean=float(layer.batch.mean[index]),
         stored_variance=float(layer.stored.variance[index]),

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 import numpy as np
 
+from analyzers import noise
 from analyzers.case import LayerCase
 from analyzers.observation import Observer, Pass
 from analyzers.probes import averaging_clock
-from analyzers.statistics import (
-    Moments,
-    divergence,
-    effective_stored_samples,
-    kl_per_channel,
-    mixed,
-    noise_floor,
-)
+from analyzers.statistics import Array, Moments, divergence, kl_per_channel, mixed
 from analyzers.subjects.keras_model import Site
 
 
@@ -27,44 +21,67 @@ def layer_cases(observer: Observer, inference: Pass, training: Pass) -> list[Lay
     """All batch-normalizing layers in order of data flow, those that no pass reached last."""
     sites = {s.path: s for s in observer.subject.of_kind("batch_normalizing")}
     reached = [p for p in observer.board.order if p in sites]
-    return list(_cases(observer, inference, training, [sites[p] for p in reached])) + [
-        _unreached(s) for p, s in sites.items() if p not in reached
+    found = [_measured(observer, inference, training, sites[p]) for p in reached]
+    return _beyond_chance(found) + [_unreached(s) for p, s in sites.items() if p not in reached]
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """A layer's case with the probabilities that chance gives its divergence, and that of each channel."""
+
+    case: LayerCase
+    p_value: float
+    channel_p_values: Array
+
+
+def _beyond_chance(found: list[_Judged]) -> list[LayerCase]:
+    """Say of each layer and channel whether it is beyond chance, given how many were looked at."""
+    active = [j for j in found if j.case.uses_batch]
+    layers = dict(zip([j.case.path for j in active], noise.discoveries([j.p_value for j in active]), strict=True))
+    ends = np.cumsum([len(j.channel_p_values) for j in active])
+    every = np.concatenate([j.channel_p_values for j in active]) if active else np.zeros(0)
+    channels = dict(zip(layers, np.split(noise.discoveries(every), ends[:-1]), strict=False)) if active else {}
+    return [
+        replace(
+            j.case,
+            discovered=bool(layers.get(j.case.path, False)),
+            discovered_channels=np.flatnonzero(channels.get(j.case.path, np.zeros(0))),
+        )
+        for j in found
     ]
 
 
-def _cases(observer: Observer, inference: Pass, training: Pass, sites: list[Site]) -> Iterator[LayerCase]:
-    for site in sites:
-        layer, path = site.layer, site.path
-        stored, start = stored_moments(layer), start_moments(layer)
-        seen = training.seen[path]
-        batch = mixed(seen)
-        epsilon = float(layer.epsilon)
-        uses_batch = any(c.used_batch for c in training.calls[0][path])
-        figures = divergence(batch, stored, epsilon)
-        inherited = divergence(mixed(inference.seen[path]), stored, epsilon).kl - figures.kl
-        rng = np.random.default_rng([observer.seed, zlib.crc32(path.encode())])
-        sizes = effective_stored_samples(layer.momentum, observer.batch_size)
-        yield LayerCase(
-            path=path,
-            class_name=type(layer).__name__,
-            calls=len(seen),
-            axis=layer.axis,
-            momentum=float(layer.momentum),
-            epsilon=epsilon,
-            trainable=bool(layer.trainable),
-            uses_batch=uses_batch,
-            stored=stored,
-            batch=batch,
-            start=start,
-            figures=figures,
-            kl=kl_per_channel(batch, stored, epsilon),
-            noise_floor=max(noise_floor(s, epsilon, sizes, rng) for s in seen),
-            inherited=max(inherited, 0.0) if np.isfinite(inherited) else 0.0,
-            batch_at_inference=any(c.used_batch for c in inference.calls[0].get(path, [])),
-            per_step=observer.subject.per_step(path),
-            last_step_kl=divergence(mixed(seen[-1:]), stored, epsilon).kl if len(seen) > 1 else None,
-            clock=averaging_clock.read(stored, batch, start, float(layer.momentum), epsilon) if uses_batch else None,
-        )
+def _measured(observer: Observer, inference: Pass, training: Pass, site: Site) -> _Judged:
+    """What the passes say of one layer; still to be judged among the others."""
+    blank = _unreached(site)
+    path, epsilon, seen = site.path, blank.epsilon, training.seen[site.path]
+    batch = mixed(seen)
+    figures, kl = divergence(batch, blank.stored, epsilon), kl_per_channel(batch, blank.stored, epsilon)
+    inherited = divergence(mixed(inference.seen[path]), blank.stored, epsilon).kl - figures.kl
+    rng = np.random.default_rng([observer.seed, zlib.crc32(path.encode())])
+    sizes = noise.effective_stored_samples(blank.momentum, observer.batch_size)
+    laws = [noise.chance(s, epsilon, sizes, rng) for s in seen]
+    uses_batch = any(c.used_batch for c in training.calls[0][path])
+    case = replace(
+        blank,
+        calls=len(seen),
+        uses_batch=uses_batch,
+        batch=batch,
+        figures=figures,
+        kl=kl,
+        noise_floor=max(law.floor for law in laws),
+        detectable=max(law.detectable for law in laws),
+        inherited=max(inherited, 0.0) if np.isfinite(inherited) else 0.0,
+        batch_at_inference=any(c.used_batch for c in inference.calls[0].get(path, [])),
+        per_step=observer.subject.per_step(path),
+        last_step_kl=divergence(mixed(seen[-1:]), blank.stored, epsilon).kl if len(seen) > 1 else None,
+    )
+    if uses_batch:
+        clock = averaging_clock.read(blank.stored, batch, blank.start, blank.momentum, epsilon)
+        case = replace(case, clock=clock)
+    # Several calls of one layer see other inputs each: only what is beyond chance in all of them counts.
+    of_channels = np.max([noise.channel_p_values(s, kl, epsilon, sizes) for s in seen], axis=0)
+    return _Judged(case, max(law.p_value(figures.kl) for law in laws), of_channels)
 
 
 def stored_moments(layer: Any) -> Moments:
@@ -81,6 +98,7 @@ def start_moments(layer: Any) -> Moments:
 
 
 def _unreached(site: Site) -> LayerCase:
+    """A layer of which nothing but its own settings and statistics is known."""
     layer = site.layer
     stored = stored_moments(layer)
     zero = np.zeros_like(stored.mean)
@@ -99,6 +117,9 @@ def _unreached(site: Site) -> LayerCase:
         figures=divergence(stored, stored, float(layer.epsilon)),
         kl=zero,
         noise_floor=0.0,
+        detectable=0.0,
+        discovered=False,
+        discovered_channels=np.zeros(0, dtype=np.intp),
         inherited=0.0,
         clock=None,
     )

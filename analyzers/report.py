@@ -137,6 +137,7 @@ class ChannelDivergence(Part):
 
     channel: int
     kl: Number
+    significant: bool = False
     stored_mean: Number
     batch_mean: Number
     stored_variance: Number
@@ -159,7 +160,12 @@ class Divergence(Part):
 
 
 class LayerFinding(Part):
-    """One batch-normalizing layer. `path` joins the names from the outermost model inwards with `/`."""
+    """One batch-normalizing layer. `path` joins the names from the outermost model inwards with `/`.
+
+    `noise_floor`: divergence that chance gives one time in a hundred. `significant`: beyond chance, at most 1 % false
+    discoveries among all layers; `significant_channels`: how many channels are, among all channels.
+    `smallest_detectable_kl`: the divergence that a sample of this size shows nine times in ten.
+    """
 
     path: str
     class_name: str
@@ -172,6 +178,8 @@ class LayerFinding(Part):
     divergence: Divergence
     noise_floor: Number
     significant: bool
+    significant_channels: int = 0
+    smallest_detectable_kl: Number = 0.0
     inherited: Number
     share_of_gap: Number
     effective_updates: Number | None

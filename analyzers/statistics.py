@@ -1,4 +1,4 @@
-"""Moments, divergences, bootstrap and the averaging clock: NumPy float64, no Keras.
+"""Moments and divergences: NumPy float64, no Keras.
 
 The unit of observation is the *sample*, never the pixel: the values of one image are correlated, and tests that count
 pixels raise false alarms on most healthy channels. So every layer's input is kept as one mean and one variance per
@@ -14,10 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-
-BOOTSTRAP_RESAMPLES = 200  # The 99th percentile then rests on two resamples a side; more changes floors by under 5 %.
-FLOOR_QUANTILE = 0.99  # One layer in a hundred may pass its floor by chance; the gap itself is judged apart from this.
-BOOTSTRAP_CHANNELS = 256  # The floor is a mean over channels: 256 of them, evenly spread, fix it to a few per cent.
 
 
 @dataclass(frozen=True)
@@ -125,33 +121,6 @@ def divergence(batch: Moments, stored: Moments, epsilon: float) -> DivergenceFig
             float(np.exp(np.mean(np.log(ratio)))),
             float(np.sqrt(np.mean(w2))),
         )
-
-
-def noise_floor(moments: SampleMoments, epsilon: float, stored_samples: float, rng: np.random.Generator) -> float:
-    """The layer's mean KL that chance alone would give with this many samples, at `FLOOR_QUANTILE`.
-
-    Bootstrap over samples (Efron 1979): statistics of resamples against those of all samples. The stored statistics are
-    an estimate too, from `stored_samples` effective samples, which adds the ratio of the two sizes to the variance.
-    """
-    n = moments.samples
-    keep = np.unique(np.linspace(0, moments.mean.shape[1] - 1, BOOTSTRAP_CHANNELS).astype(int))
-    counts = rng.multinomial(n, np.full(n, 1.0 / n), size=BOOTSTRAP_RESAMPLES) * moments.count
-    weights = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0)
-    whole = pool(moments)
-    center = whole.mean[keep]
-    offset = moments.mean[:, keep] - center
-    mean = weights @ offset
-    variance = np.maximum(weights @ (moments.variance[:, keep] + offset**2) - mean**2, 0.0)
-    scale = whole.variance[keep] + epsilon
-    ratio = (variance + epsilon) / scale
-    kl = 0.5 * (ratio - 1.0 - np.log(ratio) + mean**2 / scale).mean(axis=1)
-    return float(np.quantile(kl, FLOOR_QUANTILE) * (1.0 + n / max(stored_samples, 1.0)))
-
-
-def effective_stored_samples(momentum: float, batch_size: int) -> float:
-    """How many samples a converged moving average rests on: batch_size (1 + m) / (1 - m), the exponential window."""
-    m = min(max(momentum, 0.0), 1.0 - 1e-9)
-    return batch_size * (1.0 + m) / (1.0 - m)
 
 
 def relative_rms(difference: Array, reference: Sequence[Array]) -> float:

@@ -69,42 +69,8 @@ def test_impossible_variances_diverge_without_end(value: float) -> None:
     assert kl[0] == pytest.approx(0.0, abs=1e-12)
 
 
-@pytest.mark.parametrize("positions", [1, 50])
-@pytest.mark.parametrize("tails", ["normal", "heavy"])
-def test_floor_is_passed_by_chance_one_time_in_a_hundred(positions: int, tails: str) -> None:
-    """Layers whose stored statistics are right pass their floor rarely, whatever the correlation within a sample."""
-    rng = np.random.default_rng(3)
-    passed = 0
-    for _ in range(300):
-        draw = (
-            rng.normal if tails == "normal" else lambda m, sd, size: m + sd * rng.standard_t(5, size) / np.sqrt(5 / 3)
-        )
-        own = draw(0.0, 0.8, (48, 1, 8))
-        x = own + draw(0.0, 0.6, (48, positions, 8))
-        moments = sample_moments(x)
-        kl = s.divergence(s.pool(moments), Moments(np.zeros(8), np.ones(8)), 1e-3).kl
-        passed += kl > s.noise_floor(moments, 1e-3, 1e9, rng)
-    assert passed <= 12  # 1 % of 300, and four standard errors
-
-
-def test_floor_falls_with_the_samples() -> None:
-    rng = np.random.default_rng(4)
-    floors = [s.noise_floor(sample_moments(rng.normal(size=(n, 4, 16))), 1e-3, 1e9, rng) for n in (32, 128, 512)]
-    assert floors[0] > 3 * floors[1] > 9 * floors[2]
-
-
 def test_relative_rms_has_the_units_of_the_spread() -> None:
     rng = np.random.default_rng(5)
     reference = rng.normal(100.0, 3.0, (4000, 2))
     assert s.relative_rms(np.full((4000, 2), 6.0), [reference]) == pytest.approx(2.0, rel=0.05)
     assert s.relative_rms(np.zeros((4, 2)), [np.ones((4, 2))]) == 0.0
-
-
-def test_exponential_window_counts_its_samples() -> None:
-    """Variance of a converged moving average of batch means, by simulation."""
-    rng = np.random.default_rng(6)
-    momentum, batch = 0.9, 16
-    value = np.zeros(4000)
-    for _ in range(200):
-        value = momentum * value + (1 - momentum) * rng.normal(0, 1 / np.sqrt(batch), 4000)
-    assert s.effective_stored_samples(momentum, batch) == pytest.approx(1 / value.var(), rel=0.1)
