@@ -12,6 +12,7 @@ from analyzers.causes.bn_corrupt_statistics import corrupt_channels
 from analyzers.causes.bn_statistics_unconverged import lags
 from analyzers.facts import environment
 from analyzers.measuring import Measured
+from analyzers.phase import SIGNIFICANT_RATIO
 from analyzers.prescribing import Prescription
 from analyzers.report import (
     BatchFacts,
@@ -27,7 +28,7 @@ from analyzers.report import (
     Report,
     Timing,
 )
-from analyzers.verdict import Judgement, headline
+from analyzers.verdict import Judgement, headline, samples_to_settle
 
 WORST_CHANNELS = 5  # Enough to see what kind of channel diverges; all of them would dwarf the report.
 
@@ -77,6 +78,8 @@ def phases(measured: Measured, significant: bool) -> Phases:
             noise_floor=gap.noise_floor,
             significant=significant,
             systematic_output_rms=gap.systematic,
+            smallest_detectable_rms=SIGNIFICANT_RATIO * gap.noise_floor,
+            samples_to_settle=samples_to_settle(case) if gap.undecided else None,
             by_mechanism=Mechanisms(**gap.mechanisms),
         ),
     )

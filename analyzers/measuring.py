@@ -51,7 +51,7 @@ def measure(observer: Observer, evaluator: Evaluator, iterations: int | None, st
     step(0.45)
     fitted = calibrated(observer, training, as_trained="stochastic_layers" in parts or "augmentation" in parts)
     layers = layer_cases(observer, inference, training)
-    gap = assess(observer, evaluator, inference, repeats, fitted, parts, any(x.significant for x in layers))
+    gap = assess(evaluator, [inference, again], repeats, fitted, parts, any(x.significant for x in layers))
     step(0.65)
     open_gap = gap.systematic_significant or gap.training_better or gap.undecided
     attribution = _attribution(observer, training, parts, layers, identical and open_gap)

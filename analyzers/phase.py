@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -97,23 +98,25 @@ def paired(before: Array | None, after: Array | None) -> Paired | None:
 
 
 def assess(
-    observer: Observer,
     evaluator: Evaluator,
-    inference: Pass,
+    inferences: Sequence[Pass],
     repeats: Sequence[Pass],
     fitted: Calibrated | None,
     mechanisms: dict[Mechanism, float],
     divergent: bool,
 ) -> Gap:
-    """Put the gap together and decide what of it is beyond noise; `repeats` are training-phase passes, at
-    least one; `divergent` says whether any layer's divergence is beyond noise, without which no systematic gap can be.
+    """Put the gap together and decide what of it is beyond noise; `inferences` and `repeats` are passes in each phase,
+    at least one; `divergent` says whether any layer's divergence is beyond noise, without which no systematic gap can
+    be. Where inference repeated differs from itself (random layers, a device that adds up in any order), that is part
+    of the floor too.
     """
-    training = repeats[0]
+    inference, training = inferences[0], repeats[0]
     base, trained = flatten(inference.outputs), flatten(training.outputs)
     reference = [base, trained]
     total = relative_rms(trained - base, reference)
     systematic = relative_rms(flatten(fitted.outputs) - base, reference) if fitted else 0.0
-    floor = relative_rms(fitted.floor, reference) if fitted else 0.0
+    drift = relative_rms(flatten(inferences[-1].outputs) - base, reference)
+    floor = math.hypot(relative_rms(fitted.floor, reference), drift) if fitted else drift
     noise = relative_rms(trained - flatten(fitted.outputs), reference) if fitted else total
     each = evaluator.per_sample(inference.outputs)
     training_gain = paired(each, _mean_loss(evaluator, repeats))

@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 
-from analyzers import drafting
+from analyzers import depth, drafting
 from analyzers.batches import fit_batch, raw_from_arrays, read_batch
 from analyzers.batches.spec import Batch, RawBatch
 from analyzers.causes import judge_all
@@ -24,7 +24,7 @@ from analyzers.observation import Observer
 from analyzers.prescribing import Prescription, prescribe
 from analyzers.report import Check, Report, Timing
 from analyzers.reported import reproduce
-from analyzers.running import explained
+from analyzers.running import within_memory
 from analyzers.signature import specs
 from analyzers.subjects.keras_model import KerasSubject
 from analyzers.subjects.loading import LoadedModel, load_model
@@ -103,7 +103,7 @@ def _diagnose(
     compiled = compiled_from_names(compiled, options.loss, options.metrics)
     evaluator = Evaluator(compiled, batch.output_names, batch.y, batch.sample_weight)
     marks = [began, time.perf_counter()]
-    with explained(), Observer(subject, batch, _batch_size(options, batch, subject), options.seed) as observer:
+    with within_memory(), Observer(subject, batch, _batch_size(options, batch, subject), options.seed) as observer:
         tell("measure", 0.1)
         measured = measure(observer, evaluator, source.optimizer_iterations, lambda f: tell("measure", 0.1 + 0.5 * f))
         marks.append(time.perf_counter())
@@ -113,6 +113,7 @@ def _diagnose(
         marks.append(time.perf_counter())
         tell("verify", 0.7)
         prescription = prescribe(observer, evaluator, measured, findings, judgement.primary)
+        curve = depth.picture(observer, measured, prescription.constants)
         marks.append(time.perf_counter())
     measured.checks.append(_unchanged(observer))
     if complaint:
@@ -125,6 +126,7 @@ def _diagnose(
     )
     report.id = identity(observer.state.recorded_digest(), str(batch.samples), repr(options))
     report.timing_s = _timing(marks)
+    report.depth = curve
     report.phases.reported = reproduce(options.reported, measured.case)
     return report, prescription
 

@@ -102,13 +102,19 @@ class Mechanisms(Part):
 
 
 class Difference(Part):
-    """How far the outputs of the two phases lie apart, and how far they would by chance."""
+    """How far the outputs of the two phases lie apart, and how far they would by chance.
+
+    `smallest_detectable_rms`: a systematic difference below this would not be told from chance on this sample.
+    `samples_to_settle`: where the sample leaves the question open, how many would settle it.
+    """
 
     relative_output_rms: Number
     prediction_agreement: Number | None
     noise_floor: Number
     significant: bool
     systematic_output_rms: Number = 0.0
+    smallest_detectable_rms: Number | None = None
+    samples_to_settle: int | None = None
     by_mechanism: Mechanisms
 
 
@@ -185,6 +191,18 @@ class LayerFinding(Part):
     effective_updates: Number | None
     updates_to_converge: int | None
     status: LayerStatus
+
+
+class DepthPoint(Part):
+    """Divergence of one layer, in nats: its own, what it inherits at inference, and both after the recommended fix.
+
+    `after_fix` is measured on samples that the statistics were not taken from; None where no fix changes statistics.
+    """
+
+    path: str
+    local: Number
+    inherited: Number
+    after_fix: Number | None = None
 
 
 class ModelFacts(Part):
@@ -276,3 +294,4 @@ class Report(Part):
     timing_s: Timing
     environment: Environment
     shares_residual: Number = 0.0
+    depth: list[DepthPoint] = []

@@ -15,18 +15,29 @@ LONGEST_REASON = 300  # The first sentence of a TensorFlow message; what follows
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Turn failures of the model's own code into errors with a cause that its owner can act on."""
+    """Turn failures of the model's own code into errors with a cause that its owner can act on.
+
+    Wrap a run of the model and nothing else: an error of ours must not be put down to the batch.
+    """
     try:
-        yield
+        with within_memory():
+            yield
     except AnalysisError:
         raise
+    except (ValueError, TypeError, tf.errors.InvalidArgumentError, tf.errors.FailedPreconditionError) as error:
+        raise BatchMismatch(f"The model cannot run on this batch: {_reason(error)}") from error
+
+
+@contextmanager
+def within_memory() -> Iterator[None]:
+    """Say what to send less of where memory runs out."""
+    try:
+        yield
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
         raise OutOfMemory(
             "The model on this batch needs more memory than a diagnosis may have. Send fewer samples or a smaller "
             "batch_size."
         ) from error
-    except (ValueError, TypeError, tf.errors.InvalidArgumentError, tf.errors.FailedPreconditionError) as error:
-        raise BatchMismatch(f"The model cannot run on this batch: {_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzers.outputs import Outputs
+from analyzers.running import explained
 from analyzers.statistics import SampleMoments
 from analyzers.subjects.keras_model import KerasSubject, Site
 
@@ -87,7 +88,8 @@ class Switchboard:
         record.
         """
         self.setting, self.calls, self.flags = setting, {}, {}
-        outputs = self.subject.forward(inputs, setting.training)
+        with explained():
+            outputs = self.subject.forward(inputs, setting.training)
         logits = [getattr(o, "_keras_logits", None) for o in outputs]
         return Outputs([_plain(o) for o in outputs], [None if z is None else _plain(z) for z in logits])
 

@@ -52,7 +52,7 @@ def headline(case: Case, judgement: Judgement, findings: list[tuple[Cause, Findi
     what = _figures(case)
     if judgement.verdict == "inconclusive" and title is None:
         few = plural(case.samples, "sample")
-        return f"{few} cannot tell a gap from chance: send {_enough(case)} or more. {what}"
+        return f"{few} cannot tell a gap from chance: send {samples_to_settle(case)} or more. {what}"
     if judgement.verdict == "inconclusive" and title is not None:
         return f"{plural(case.samples, 'sample')} cannot decide it. Most likely: {title[0].lower()}{title[1:]}. {what}"
     if title is None:
@@ -78,7 +78,7 @@ def _figures(case: Case) -> str:
     return f"Outputs of the phases differ by {100 * case.gap.total:.3g} % of their spread."
 
 
-def _enough(case: Case) -> int:
+def samples_to_settle(case: Case) -> int:
     """Samples at which the noise floor would fall to a third of the difference seen: it falls as 1 / sqrt(n)."""
     if math.isnan(case.gap.noise_floor):
         return ENOUGH
