@@ -269,6 +269,14 @@ class Case:
 
 
 @dataclass(frozen=True)
+class Rival:
+    """One explanation of the divergence, and the share of it (0 to 1) that it predicts."""
+
+    code: str
+    explained: float
+
+
+@dataclass(frozen=True)
 class Finding:
     """One cause, judged present. `harm` orders findings of the same severity, in the units of `Gap.systematic`."""
 

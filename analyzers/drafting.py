@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import numpy as np
 
 from analyzers.case import Case, Finding, LayerCase
-from analyzers.causes import Cause
-from analyzers.causes.bn_corrupt_statistics import corrupt_channels
+from analyzers.causes import Cause, contest
+from analyzers.causes._corruption import corrupt_channels
 from analyzers.causes.bn_statistics_unconverged import lags
 from analyzers.facts import environment
 from analyzers.measuring import Measured
@@ -20,6 +20,7 @@ from analyzers.report import (
     ChannelDivergence,
     Difference,
     Divergence,
+    Explanation,
     LayerFinding,
     LayerStatus,
     Mechanisms,
@@ -61,6 +62,7 @@ def report(
         timing_s=Timing(),
         environment=environment(),
         shares_residual=measured.attribution.residual,
+        contest=[Explanation(code=r.code, explained=r.explained) for r in contest(measured.case)],
     )
 
 

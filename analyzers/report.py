@@ -193,6 +193,13 @@ class LayerFinding(Part):
     status: LayerStatus
 
 
+class Explanation(Part):
+    """One explanation in the contest for the divergence: the share of it (0 to 1) that it predicts."""
+
+    code: str
+    explained: Number
+
+
 class DepthPoint(Part):
     """Divergence of one layer, in nats: its own, what it inherits at inference, and both after the recommended fix.
 
@@ -295,3 +302,4 @@ class Report(Part):
     environment: Environment
     shares_residual: Number = 0.0
     depth: list[DepthPoint] = []
+    contest: list[Explanation] = []

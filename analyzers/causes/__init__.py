@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from analyzers.case import Case, Finding
+from analyzers.case import Case, Finding, Rival
+from analyzers.causes._contest import contest as _contest
 from analyzers.report import Severity
 
 
@@ -38,6 +39,11 @@ def registered() -> tuple[Cause, ...]:
     names = sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
     modules = [(n, importlib.import_module(f"{__name__}.{n}")) for n in names]
     return tuple(Cause(n, m.TITLE, m.SOURCE, getattr(m, "RESIDUAL", False), m) for n, m in modules)
+
+
+def contest(case: Case) -> list[Rival]:
+    """The explanations that predict numbers, and how much of the divergence each predicts; best first."""
+    return _contest(case)
 
 
 SEVERITY_RANK: dict[Severity, int] = {"critical": 0, "warning": 1, "info": 2}

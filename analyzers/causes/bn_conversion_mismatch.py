@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from analyzers.case import Case, Finding
+from analyzers.causes._contest import confidence
 from analyzers.causes._conversion import best_conversion
 from analyzers.causes._shared import divergence_evidence, loss_evidence, severity_of_gap, worst_first
 from analyzers.report import Evidence
@@ -18,7 +19,7 @@ def judge(case: Case) -> Finding | None:
         return None
     layers = [x for x in case.normalizing if x.path in found.undone and x.significant]
     return Finding(
-        0.94,
+        confidence(case, "bn_conversion_mismatch", most=0.96),
         severity_of_gap(case),
         f"In all layers {found.what}: undone, the mean divergence from the batch falls from {found.kl_before:.3g} to "
         f"{found.kl_after:.2g} nats. No averaging of batches produces that relation; a script that copied weights "

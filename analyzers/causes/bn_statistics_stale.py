@@ -7,6 +7,7 @@ own inputs all through the network. Stands only where no specific cause does.
 from __future__ import annotations
 
 from analyzers.case import Case, Finding
+from analyzers.causes._contest import confidence
 from analyzers.causes._shared import (
     divergence_evidence,
     loss_evidence,
@@ -33,7 +34,7 @@ def judge(case: Case) -> Finding | None:
     if len(case.normalizing) > 1 and not weights_disagree(case):
         return None
     return Finding(
-        0.8 if len(case.normalizing) > 1 else 0.5,
+        confidence(case, "bn_statistics_stale", most=0.9 if len(case.normalizing) > 1 else 0.5),
         severity_of_gap(case),
         "The stored statistics are not those of what the layers get with the weights as they are, and no lag, "
         "scaling or conversion explains how. They were taken with other weights: after weight averaging (EMA, SWA), "

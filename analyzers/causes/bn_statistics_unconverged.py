@@ -11,6 +11,7 @@ import math
 import statistics
 
 from analyzers.case import Case, Finding, LayerCase
+from analyzers.causes._contest import confidence
 from analyzers.causes._scale import scale_explains
 from analyzers.causes._shared import (
     divergence_evidence,
@@ -24,6 +25,7 @@ from analyzers.probes.averaging_clock import CONVERGED, updates_needed
 from analyzers.report import Evidence
 from analyzers.wording import plural
 
+CODE = "bn_statistics_unconverged"
 TITLE = "Too few updates of the moving statistics for their momentum"
 SOURCE = "Ioffe and Szegedy, Batch Normalization (2015), section 3.1: inference uses moving averages"
 
@@ -44,9 +46,9 @@ def judge(case: Case) -> Finding | None:
         return None
     updates = statistics.median(x.clock.updates for x in lagging if x.clock and x.clock.updates is not None)
     agrees = _agrees(updates, case.optimizer_iterations)
-    confidence = 0.98 if agrees else 0.9 if not case.optimizer_iterations else 0.8
+    most = 0.98 if agrees else 0.95 if not case.optimizer_iterations else 0.8
     return Finding(
-        confidence,
+        confidence(case, CODE, most=most),
         severity_of_gap(case),
         _explanation(case, lagging, updates),
         worst_first(lagging),

@@ -7,6 +7,7 @@ they stored. Stands only where no specific cause does.
 from __future__ import annotations
 
 from analyzers.case import Case, Finding
+from analyzers.causes._contest import confidence
 from analyzers.causes._shared import divergence_evidence, loss_evidence, severity_of_gap, share, weights_disagree
 from analyzers.report import Evidence
 
@@ -25,7 +26,7 @@ def judge(case: Case) -> Finding | None:
     if not first.significant or first.at_start or weights_disagree(case):
         return None
     return Finding(
-        0.8,
+        confidence(case, "input_distribution_shift", most=0.9),
         severity_of_gap(case),
         f"The first layer, `{first.path}`, is off by {first.figures.kl:.3g} nats, and the layers behind it agree with "
         "what they stored once it is normalized: statistics and weights are in order, the input is not what they "

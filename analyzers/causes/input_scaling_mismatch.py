@@ -9,6 +9,7 @@ statistics in the training phase, where the first normalization hides the scale.
 from __future__ import annotations
 
 from analyzers.case import Case, Finding, ScaleTrial
+from analyzers.causes._contest import confidence
 from analyzers.causes._scale import ONE_FACTOR, scale_explains
 from analyzers.causes._shared import loss_evidence, severity_of_gap
 from analyzers.report import Evidence
@@ -24,7 +25,7 @@ def judge(case: Case) -> Finding | None:
         return None
     formula = correction(trial)
     return Finding(
-        0.95 if trial.spread < ONE_FACTOR / 2 else 0.85,
+        confidence(case, "input_scaling_mismatch", most=0.96 if trial.spread < ONE_FACTOR / 2 else 0.85),
         severity_of_gap(case),
         f"One factor explains every channel of {_names(trial.paths)}, the first to see the input: with {formula} in "
         f"place of x the inference phase agrees with the training phase (distance {trial.distance_before:.2g} before, "
