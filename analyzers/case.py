@@ -133,15 +133,29 @@ class Gap:
 
 @dataclass(frozen=True)
 class WeightFacts:
-    """Which trainable parameters look as if they were never trained."""
+    """Which trainable parameters look as if they were never trained.
+
+    `layers` counts those with weights, normalizations apart, and `at_initial_values` names those of them that may be
+    untouched draws. `constants_moved`: some parameter that starts at a constant stands there no more. `vouched`: the
+    net has enough parameters whose training would show. `left_at_start` are layers, normalizations too, that beyond
+    doubt were not trained although others of the net were; `frozen_at_start` are such layers marked as not trainable.
+    `units` counts all layers with weights, normalizations too; `last` is the last of them.
+    """
 
     layers: int
     at_initial_values: list[str]
-    normalization_moved: bool
+    constants_moved: bool
+    vouched: bool = True
+    left_at_start: list[str] = field(default_factory=list)
+    frozen_at_start: list[str] = field(default_factory=list)
+    units: int = 0
+    last: str = ""
 
     @property
     def untrained(self) -> bool:
-        return self.layers > 0 and len(self.at_initial_values) == self.layers
+        """Whether nothing in the whole net was ever trained."""
+        whole = len(self.at_initial_values) == self.layers
+        return self.layers > 0 and whole and self.vouched and not self.constants_moved
 
 
 @dataclass(frozen=True)
@@ -176,6 +190,7 @@ class LabelFacts:
     `permuted_accuracy` is that after the best renaming of classes, found on one half of the samples and counted on the
     other, `renaming` the one found on all; `majority` the share of the commonest class; `histogram_distance` half the
     sum of absolute differences of the two class histograms; `confidence` the mean probability of the predicted class.
+    `calibrated`: the decisions are those with held-out statistics, since the stored ones spoil the inference phase.
     """
 
     output: str
@@ -186,6 +201,7 @@ class LabelFacts:
     histogram_distance: float
     confidence: float
     training_accuracy: float
+    calibrated: bool = False
 
 
 @dataclass(frozen=True)
@@ -263,9 +279,15 @@ class Case:
 
     @property
     def inference_better(self) -> bool:
-        """Labels say that the inference phase is clearly the good one."""
+        """Labels say that the inference phase is clearly the good one.
+
+        Labels that name other classes, or stand beside other samples, also make the surer phase the dearer one: so the
+        inference phase must be right more often than naming the commonest class, and than the training phase, too.
+        """
         gain = self.gap.statistics_gain
-        return gain is not None and gain.z < -3.0 and -gain.mean > 0.1 * max(gain.before, 0.05)
+        if gain is None or gain.z > -3.0 or -gain.mean < 0.1 * max(gain.before, 0.05):
+            return False
+        return all(x.accuracy > max(x.majority, x.training_accuracy) for x in self.labels)
 
 
 @dataclass(frozen=True)

@@ -1,35 +1,93 @@
-"""All weights at their initial values: the trained ones were never loaded."""
+"""Weights at their initial values, all or some of them: the trained ones were never loaded."""
 
 from __future__ import annotations
 
 from analyzers.case import Case, Finding
-from analyzers.report import Evidence
+from analyzers.report import Evidence, Severity
 from analyzers.wording import plural
 
 TITLE = "The weights are untrained: they were not restored"
-SOURCE = "Glorot and Bengio (2010) and He et al. (2015): the spreads that initializers leave, held against the kernels"
+SOURCE = "Glorot and Bengio (2010) and He et al. (2015): the laws that initializers draw from, held against the kernels"
+
+WORKS = 0.9  # Share of right decisions of a net whose untrained layers are there by design, if anything works so well.
 
 
 def judge(case: Case) -> Finding | None:
-    """Present where every layer's parameters look as its initializer leaves them, and the optimizer counts no step."""
+    """Present where layers hold what their initializers gave them: every layer, or some beside trained ones."""
     facts = case.weights
-    if not facts.untrained or facts.normalization_moved or (case.optimizer_iterations or 0) > 0:
-        return None
+    if facts.untrained:
+        return _all(case)
+    if facts.left_at_start:
+        return _some(case)
+    return _frozen(case) if facts.frozen_at_start else None
+
+
+def _all(case: Case) -> Finding:
+    facts, steps = case.weights, case.optimizer_iterations or 0
+    counted = (
+        f" The optimizer in the file counts {plural(steps, 'step')}, of which the weights show nothing: they were "
+        "overwritten after training, or the learning rate was 0."
+        if steps
+        else ""
+    )
     return Finding(
         0.95,
         "critical",
         f"All {plural(facts.layers, 'layer')} with weights hold values as their initializers draw them: biases and "
         "betas are exactly 0, gammas exactly 1, and kernels have the initializers' spread. No training reached this "
-        "file. Whatever the phases do, look for the weights first: a `load_weights` that was skipped, failed "
+        f"file.{counted} Whatever the phases do, look for the weights first: a `load_weights` that was skipped, failed "
         "silently, or loaded by name into layers with other names.",
         facts.at_initial_values,
-        [
-            Evidence(
-                name="layers_at_initial_values",
-                value=len(facts.at_initial_values),
-                unit="layers",
-                reference=facts.layers,
-            )
-        ],
+        [_count(facts.at_initial_values, facts.layers)],
         case.gap.total,
     )
+
+
+def _some(case: Case) -> Finding:
+    left = case.weights.left_at_start
+    last = left == [case.weights.last]
+    which = (
+        "It is the last layer: a new head on a trained body, which is yet to be trained, or whose weights were not "
+        "restored because the number of classes was another."
+        if last
+        else "Weights were restored for part of the model only: `load_weights` with `by_name` or `skip_mismatch` "
+        "passes over layers whose names or shapes differ, and a rebuilt model has not the names of the saved one."
+    )
+    return Finding(
+        0.94,
+        _severity(case),
+        f"{_listed(left)} at initial values, exactly 0 or 1 or as the initializer draws them, while the other layers "
+        f"were trained. {which} Compare the layers' weights with the checkpoint's before anything else.",
+        left,
+        [_count(left, case.weights.units)],
+        case.gap.total,
+    )
+
+
+def _frozen(case: Case) -> Finding:
+    frozen = case.weights.frozen_at_start
+    return Finding(
+        0.85,
+        "info",
+        f"{_listed(frozen)} at initial values and marked as not trainable, while other layers were trained. With "
+        "random features that is meant so; if these layers were to be pre-trained, their weights were never loaded "
+        "(`weights=None`, or a `load_weights` that was skipped).",
+        frozen,
+        [_count(frozen, case.weights.units)],
+    )
+
+
+def _severity(case: Case) -> Severity:
+    right = [x.accuracy for x in case.labels]
+    if right and min(right) > WORKS:
+        return "info"
+    return "critical" if case.labelled else "warning"
+
+
+def _listed(paths: list[str]) -> str:
+    shown = ", ".join(f"`{p}`" for p in paths[:4]) + (f" and {len(paths) - 4} more" if len(paths) > 4 else "")
+    return f"{shown} {'stands' if len(paths) == 1 else 'stand'}"
+
+
+def _count(paths: list[str], layers: int) -> Evidence:
+    return Evidence(name="layers_at_initial_values", value=len(paths), unit="layers", reference=layers)

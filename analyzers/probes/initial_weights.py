@@ -1,86 +1,142 @@
-"""Which trainable parameters still look exactly as their initializers leave them.
+"""Which layers still hold the values that their initializers gave them, and which of those is beyond doubt.
 
-Biases and betas at 0 and gammas at 1 are told exactly. Kernels are held against the distribution that their initializer
-draws from, by the Kolmogorov-Smirnov test; training moves most kernels far from it within a few steps.
+A unit is one layer with weights of its own: a recurrent layer with its cell, an attention layer with its projections.
+Among trained units one at its initial values is an odd one out, and it is named only on proof: parameters that are
+exactly at a constant, or a kernel so large that training like that of the others must have shown.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
 import numpy as np
-from scipy import stats
 
 from analyzers.case import WeightFacts
-from analyzers.statistics import Array
+from analyzers.probes.initializers import Look, look
 from analyzers.subjects.keras_model import KerasSubject
 
-LOOKS_INITIAL_P = 0.001  # One untrained kernel in a thousand would be called trained: the safe side for this cause.
-KERNEL_SAMPLE = 20_000  # Values tested per kernel, evenly spread: enough to tell a one per cent change of spread.
-TRUNCATION = 0.87962566103423978  # Standard deviation of a unit normal truncated at 2, by which Keras divides.
-CONSTANTS = {"bias": (0.0, 1.0), "beta": (0.0,), "gamma": (1.0,)}  # A forget gate's bias starts at 1.
 NORMALIZATION = (
     keras.layers.BatchNormalization,
     keras.layers.LayerNormalization,
     keras.layers.GroupNormalization,
+    keras.layers.RMSNormalization,
 )
+PER_CHANNEL = (keras.layers.BatchNormalization, keras.layers.GroupNormalization)  # They take a bias before them away.
+PASSES_ON = (  # A constant added to their input is one added to their output: a normalization behind still removes it.
+    keras.layers.Add,
+    keras.layers.Average,
+    keras.layers.Dropout,
+    keras.layers.AveragePooling2D,
+    keras.layers.Reshape,
+    keras.layers.Identity,
+)
+SEEN_MOVING = 7.0  # Values expected beyond the limits: none at all has then a chance of one in a thousand.
+SLOWER = 0.1  # A layer may learn ten times slower than the median of the others and still count as trained.
+BOUNDED_PROOF = 1000  # Values within hard limits that vouch for a whole net: moves of 1.5 % would show in one of them.
+
+
+@dataclass
+class Unit:
+    """One layer with weights of its own; `looks` has its parameters by name."""
+
+    path: str
+    layer: Any
+    looks: list[tuple[str, Look]] = field(default_factory=list)
+    trainable: bool = False
+
+    @property
+    def initial(self) -> bool:
+        return all(x.initial for _, x in self.looks)
+
+    @property
+    def normalizes(self) -> bool:
+        return isinstance(self.layer, NORMALIZATION)
+
+    @property
+    def constant(self) -> list[Look]:
+        """Parameters that start at a constant, or orthogonal."""
+        return [x for _, x in self.looks if x.exact]
+
+    @property
+    def bounded(self) -> int:
+        return sum(x.bounded for _, x in self.looks)
+
+    @property
+    def outside(self) -> float:
+        """Share of the values beyond the limits of their initializers; 0 where no law has limits."""
+        return sum(x.bounded * x.outside for _, x in self.looks) / max(self.bounded, 1)
 
 
 def facts(subject: KerasSubject) -> WeightFacts:
     """Look at every layer's own trainable parameters."""
-    initial, layers, moved = [], 0, False
+    units = _units(subject)
+    weighted = [u for u in units if not u.normalizes]
+    trained = [u for u in units if not u.initial]
+    moved = any(not x.initial for u in units for x in u.constant)
+    odd = [u for u in units if u.initial and _proven(u, trained, units)]
+    vouched = any(u.constant for u in units) or sum(u.bounded for u in units) >= BOUNDED_PROOF
+    return WeightFacts(
+        layers=len(weighted),
+        at_initial_values=[u.path for u in weighted if u.initial],
+        constants_moved=moved,
+        vouched=vouched,
+        left_at_start=[u.path for u in odd if u.trainable],
+        frozen_at_start=[u.path for u in odd if not u.trainable],
+        units=len(units),
+        last=units[-1].path if units else "",
+    )
+
+
+def _units(subject: KerasSubject) -> list[Unit]:
+    """Layers in the order of the model; what a layer that is no model holds inside counts as its own."""
+    units: list[Unit] = []
+    inside: Unit | None = None
+    seen: set[int] = set()
     for path, layer in subject.layers:
-        own = [v for v in getattr(layer, "_trainable_variables", []) if len(v.shape) or v.name in CONSTANTS]
-        if not own:
+        if isinstance(layer, keras.Model):
+            inside = None
             continue
-        untouched = [_initial(layer, v) for v in own]
-        if isinstance(layer, NORMALIZATION):
-            moved = moved or not all(untouched)
-            continue
-        layers += 1
-        if all(untouched):
-            initial.append(path)
-        else:
-            moved = moved or any(not u and v.name in CONSTANTS for u, v in zip(untouched, own, strict=True))
-    return WeightFacts(layers, initial, moved)
+        if inside is None or not path.startswith(inside.path + "/"):
+            inside = Unit(path, layer)
+            units.append(inside)
+        for variable in getattr(layer, "_trainable_variables", []):
+            found = look(layer, variable) if id(variable) not in seen else None
+            seen.add(id(variable))
+            if found is not None:
+                inside.looks.append((variable.name, found))
+                inside.trainable = inside.trainable or bool(variable.trainable)
+    return [u for u in units if u.looks]
 
 
-def _initial(layer: Any, variable: Any) -> bool:
-    values = np.array(variable).astype(np.float64).ravel()
-    for name, constants in CONSTANTS.items():
-        if variable.name == name:
-            return bool(np.all(np.isin(values, constants)))
-    names = (f"{variable.name}_initializer", variable.name.replace("kernel", "initializer"), "depthwise_initializer")
-    initializer = next((found for n in names if (found := getattr(layer, n, None)) is not None), None)
-    return initializer is not None and _drawn_from(initializer, variable, values)
-
-
-def _drawn_from(initializer: Any, variable: Any, values: Array) -> bool:
-    """Whether `values` look like a draw of the initializer for a variable of this shape."""
-    shape = tuple(int(s) for s in variable.shape)
-    sample = values[:: max(1, len(values) // KERNEL_SAMPLE)]
-    if isinstance(initializer, keras.initializers.VarianceScaling):
-        return _looks_scaled(initializer, shape, sample)
-    reference = np.asarray(keras.ops.convert_to_numpy(initializer(shape)), dtype=np.float64).ravel()
-    if float(np.ptp(reference)) == 0.0:
-        return bool(np.array_equal(values, reference))
-    return bool(stats.ks_2samp(sample, reference[:: max(1, len(reference) // KERNEL_SAMPLE)]).pvalue > LOOKS_INITIAL_P)
-
-
-def _looks_scaled(initializer: Any, shape: tuple[int, ...], sample: Array) -> bool:
-    receptive = int(np.prod(shape[:-2])) if len(shape) > 2 else 1
-    fan_in = (shape[-2] if len(shape) > 1 else shape[0]) * receptive
-    fan_out = shape[-1] * receptive
-    fan = {"fan_in": fan_in, "fan_out": fan_out}.get(initializer.mode, (fan_in + fan_out) / 2)
-    scale = initializer.scale / max(1.0, fan)
-    if initializer.distribution == "uniform":
-        limit = float(np.sqrt(3.0 * scale))
-        law = stats.uniform(-limit, 2 * limit)
-    elif initializer.distribution == "truncated_normal":
-        law = stats.truncnorm(-2, 2, scale=float(np.sqrt(scale)) / TRUNCATION)
-    else:
-        law = stats.norm(scale=float(np.sqrt(scale)))
-    if np.any((sample < law.support()[0] * 1.000001) | (sample > law.support()[1] * 1.000001)):
+def _proven(unit: Unit, trained: list[Unit], units: list[Unit]) -> bool:
+    """Whether a unit that looks initial cannot have been trained as the others were."""
+    pace = [u.outside for u in trained if u.bounded and not u.normalizes]
+    if not trained:
         return False
-    return bool(stats.kstest(sample, law.cdf).pvalue > LOOKS_INITIAL_P)
+    if pace and unit.bounded * SLOWER * float(np.median(pace)) >= SEEN_MOVING:
+        return True
+    if unit.normalizes:
+        return bool(unit.constant)
+    kernels = any(not x.exact for _, x in unit.looks)
+    return bool(unit.constant and kernels and not _bias_taken_away(unit.layer, {id(u.layer): u for u in units}))
+
+
+def _bias_taken_away(layer: Any, units: dict[int, Unit]) -> bool:
+    """Whether a trained normalization behind the layer removes its bias, so that no training moves it; True if unknown.
+
+    Behind a normalization that is itself at its start nothing was trained either.
+    """
+    nodes = getattr(layer, "_outbound_nodes", None)
+    if not nodes:
+        return not isinstance(getattr(layer, "output", None), keras.KerasTensor)
+    for following in (n.operation for n in nodes):
+        unit = units.get(id(following))
+        if isinstance(following, PER_CHANNEL) and not (unit is not None and unit.initial):
+            return True
+        if isinstance(following, keras.Model):
+            return True
+        if isinstance(following, PASSES_ON) and _bias_taken_away(following, units):
+            return True
+    return False
