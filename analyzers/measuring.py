@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from analyzers.attribution import Attribution, attribute
-from analyzers.case import Case, Gap, LayerCase, Mechanism
+from analyzers.case import Case, Gap, LabelFacts, LayerCase, Mechanism
 from analyzers.evaluation import Evaluator
 from analyzers.layer_cases import layer_cases
 from analyzers.observation import Observer, Pass
@@ -57,7 +57,7 @@ def measure(observer: Observer, evaluator: Evaluator, iterations: int | None, st
     attribution = _attribution(observer, training, parts, layers, identical and open_gap)
     layers = [replace(x, share_of_gap=attribution.shares.get(x.path, 0.0)) for x in layers]
     step(0.9)
-    case = _case(observer, evaluator, iterations, gap, layers, inference, repeats)
+    case = _case(observer, evaluator, iterations, gap, layers, inference, repeats, fitted)
     repeatable, drift = _repeatable(inference, again)
     drawing = [s.path for s in observer.subject.of_kind("stochastic") if True in inference.flags.get(s.path, ())]
     case = replace(case, inference_drift=drift, drawing_at_inference=drawing)
@@ -73,12 +73,13 @@ def _case(
     layers: list[LayerCase],
     inference: Pass,
     repeats: list[Pass],
+    fitted: Calibrated | None,
 ) -> Case:
     active = [x for x in layers if x.uses_batch]
     worth_trying = gap.systematic_significant or gap.undecided
     names, labels = observer.batch.output_names, observer.batch.y
     training = repeats[0]
-    facts = label_checks.facts(names, labels, inference.outputs, training.outputs, observer.seed) if labels else []
+    facts = _label_facts(observer, inference, training, fitted if gap.systematic_significant else None)
     well = bool(facts) and all(x.accuracy > WELL for x in facts)
     return Case(
         samples=observer.batch.samples,
@@ -102,6 +103,22 @@ def _case(
         shuffled=shuffling.shuffled(observer, evaluator, training) if gap.training_better else None,
         carried_states=observer.subject.carried_states,
     )
+
+
+def _label_facts(observer: Observer, inference: Pass, training: Pass, fitted: Calibrated | None) -> list[LabelFacts]:
+    """Decisions against labels: of the inference phase, or with held-out statistics where those agree better.
+
+    Where stored statistics spoil the inference phase, only decisions without that fault can show one in the labels.
+    """
+    names, labels = observer.batch.output_names, observer.batch.y
+    if not labels:
+        return []
+    plain = label_checks.facts(names, labels, inference.outputs, training.outputs, observer.seed)
+    if fitted is None:
+        return plain
+    other = label_checks.facts(names, labels, fitted.held_out, training.outputs, observer.seed)
+    pairs = zip(plain, other, strict=True)
+    return [a if a.permuted_accuracy >= b.permuted_accuracy else replace(b, calibrated=True) for a, b in pairs]
 
 
 def _first_training_pass(observer: Observer) -> Pass:

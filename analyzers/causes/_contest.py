@@ -14,7 +14,7 @@ import numpy as np
 
 from analyzers.case import Case, LayerCase, Rival
 from analyzers.causes._conversion import best_conversion
-from analyzers.causes._corruption import corrupt_channels
+from analyzers.causes._corruption import corrupt_channels, lagged
 from analyzers.statistics import Array, Moments, kl_per_channel
 
 MOST_NATS = 10.0  # A channel that is off by more says no more: one broken channel must not drown all others.
@@ -60,16 +60,7 @@ def _off(layer: LayerCase, predicted: Moments) -> Array:
 
 
 def _after_lag(layers: list[LayerCase]) -> float:
-    return float(sum(_off(x, _lagged(x)).mean() for x in layers))
-
-
-def _lagged(layer: LayerCase) -> Moments:
-    if layer.clock is None or layer.at_start:
-        return layer.batch
-    w = layer.clock.weight_of_start
-    return Moments(
-        w * layer.start.mean + (1 - w) * layer.batch.mean, w * layer.start.variance + (1 - w) * layer.batch.variance
-    )
+    return float(sum(_off(x, lagged(x)).mean() for x in layers))
 
 
 def _after_corruption(case: Case, layers: list[LayerCase]) -> float:

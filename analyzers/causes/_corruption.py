@@ -2,37 +2,57 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from analyzers.case import Case, LayerCase
 from analyzers.causes._scale import scale_explains
+from analyzers.statistics import Moments, kl_per_channel
 
 ABSURD_KL = (
     50.0  # Nats in one channel while the layer's median channel is below `SOUND_KL`: one outlier, not a cause for all.
 )
 SOUND_KL = 0.1  # What a channel of a sound layer stays below.
+EXPLAINED = 0.7  # Share of the divergence from which on the lag says what a sound channel of the layer would store.
+ALIVE = 10.0  # Times epsilon: a channel that varies this much was not dead in training, and 0 is no average of it.
 ABSURD_RATIO = 1e4  # A hundred standard deviations to one: beyond any drift of weights in the same layer.
 
 
 def impossible_channels(layer: LayerCase) -> list[int]:
-    """Channels whose stored values are not finite, or whose variance is negative."""
+    """Channels whose stored values are not finite, whose variance is negative, or exactly 0 where the data vary."""
     mean, variance = layer.stored.mean, layer.stored.variance
     with np.errstate(invalid="ignore"):
-        return [int(i) for i in np.flatnonzero(~np.isfinite(mean) | ~np.isfinite(variance) | (variance < 0))]
+        frozen = (variance == 0) & (layer.batch.variance > ALIVE * layer.epsilon) & layer.uses_batch
+        bad = ~np.isfinite(mean) | ~np.isfinite(variance) | (variance < 0) | frozen
+    return [int(i) for i in np.flatnonzero(bad)]
 
 
 def corrupt_channels(layer: LayerCase, case: Case) -> list[int]:
-    """Impossible channels, and those absurdly far from the data where their layer or model is otherwise sound."""
+    """Impossible channels, and those absurdly far from what the rest of their layer, or of the model, would expect."""
     impossible = impossible_channels(layer)
     rest = np.setdiff1d(np.arange(layer.channels), impossible)
     if not layer.uses_batch or not len(rest) or layer.at_start:
         return impossible
-    if float(np.median(layer.kl[rest])) > SOUND_KL and not _absurd_layer(layer, case):
-        return impossible
+    expected = lagged(layer) if layer.clock is not None and layer.clock.explained > EXPLAINED else layer.batch
     with np.errstate(all="ignore"):
-        ratio = (layer.stored.variance + layer.epsilon) / (layer.batch.variance + layer.epsilon)
-        far = (ratio > ABSURD_RATIO) | (ratio < 1 / ABSURD_RATIO) | (layer.kl > ABSURD_KL)
+        ratio = np.log((layer.stored.variance + layer.epsilon) / (expected.variance + layer.epsilon))
+        usual = float(np.median(ratio[rest]))
+        far = np.abs(ratio - usual) > math.log(ABSURD_RATIO)
+        kl = kl_per_channel(expected, layer.stored, layer.epsilon)
+    if float(np.median(kl[rest])) <= SOUND_KL or _absurd_layer(layer, case):
+        far |= (np.abs(ratio) > math.log(ABSURD_RATIO)) | (kl > ABSURD_KL)
     return sorted({*impossible, *(int(i) for i in rest if far[i])})
+
+
+def lagged(layer: LayerCase) -> Moments:
+    """What the layer would store if its statistics lagged as its clock says; what the batch has where none is read."""
+    if layer.clock is None or layer.at_start:
+        return layer.batch
+    w = layer.clock.weight_of_start
+    return Moments(
+        w * layer.start.mean + (1 - w) * layer.batch.mean, w * layer.start.variance + (1 - w) * layer.batch.variance
+    )
 
 
 def _absurd_layer(layer: LayerCase, case: Case) -> bool:

@@ -12,6 +12,7 @@ SOURCE = "Confident predictions in the right proportions that agree with the lab
 
 CONFIDENT = 0.75  # Mean probability of the predicted class: an untrained or overwhelmed model is unsure of itself.
 ERRORS = 3.0  # Standard errors above chance within which agreement counts as chance.
+SURE = 2.0  # Standard errors below what an overconfident but working model would reach.
 ALIKE = 0.15  # Distance of the class histograms: the same classes in nearly the same proportions.
 
 
@@ -19,8 +20,9 @@ def judge(case: Case) -> Finding | None:
     """Present where confident predictions have the labels' proportions and agree with them by chance only, in both
     phases.
     """
-    found = [x for x in case.labels if _applies(x, case.samples)]
-    if not found or case.weights.untrained or case.gap.systematic_significant:
+    spoilt = case.gap.systematic_significant  # then only decisions with other statistics speak for the labels
+    found = [x for x in case.labels if _applies(x, case.samples) and (x.calibrated or not spoilt)]
+    if not found or case.weights.untrained:
         return None
     x = found[0]
     return Finding(
@@ -45,6 +47,11 @@ def _applies(x: LabelFacts, samples: int) -> bool:
     error = math.sqrt(max(x.majority * (1 - x.majority), 0.01) / samples)
     chance = x.accuracy < x.majority + ERRORS * error and x.training_accuracy < x.majority + ERRORS * error
     renamed = x.permuted_accuracy < x.majority + 2 * ERRORS * error
-    return (
-        chance and renamed and x.confidence > CONFIDENT and x.histogram_distance < ALIKE + error and x.accuracy < 0.75
-    )
+    alike = x.histogram_distance < ALIKE + error
+    return chance and renamed and alike and x.confidence > CONFIDENT and _below_a_poor_model(x, samples)
+
+
+def _below_a_poor_model(x: LabelFacts, samples: int) -> bool:
+    """Whether even a model that is right half as often beyond chance as it believes would hardly be this wrong."""
+    poor = 0.5 * (x.majority + x.confidence)
+    return x.accuracy < poor - SURE * math.sqrt(poor * (1 - poor) / samples)
