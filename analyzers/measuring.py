@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from analyzers.attribution import Attribution, attribute
-from analyzers.case import Case, Gap, LabelFacts, LayerCase, Mechanism
+from analyzers.case import Case, Gap, LayerCase, Mechanism
 from analyzers.evaluation import Evaluator
 from analyzers.layer_cases import layer_cases
 from analyzers.observation import Observer, Pass
@@ -18,6 +18,7 @@ from analyzers.probes import heads, initial_weights, input_scale, inputs, shuffl
 from analyzers.probes import labels as label_checks
 from analyzers.report import Check, PhaseFigures
 from analyzers.switchboard import Setting
+from analyzers.symptoms import LabelFacts
 
 WELL = 0.95  # Share of right decisions at which nobody need ask whether the images are as they should be.
 REPEATS = 4  # Training-phase passes where layers draw at random: halves the noise of the figures of one draw.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from analyzers.case import Case, Finding, HeadFacts
+from analyzers.case import Case, Finding
 from analyzers.report import Evidence
+from analyzers.symptoms import HeadFacts
 
 TITLE = "The output does not depend on the input"
 SOURCE = "A softmax over one unit is 1 for every input; a dead or zero last layer gives its bias"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from analyzers.case import Case, Finding, LabelFacts
+from analyzers.case import Case, Finding
 from analyzers.causes._shared import channels_explain
 from analyzers.report import Evidence
+from analyzers.symptoms import LabelFacts
 
 TITLE = "The labels and the model number the classes differently"
 SOURCE = "Kuhn, The Hungarian Method for the Assignment Problem (1955), on the confusion matrix"

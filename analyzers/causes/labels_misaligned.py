@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from analyzers.case import Case, Finding, LabelFacts
+from analyzers.case import Case, Finding
 from analyzers.report import Evidence
+from analyzers.symptoms import LabelFacts
 
 TITLE = "The labels do not belong to the samples beside them"
 SOURCE = "Confident predictions in the right proportions that agree with the labels by chance only"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from analyzers.case import Case, Finding, MetricFacts
+from analyzers.case import Case, Finding
 from analyzers.report import Evidence
+from analyzers.symptoms import MetricFacts
 
 TITLE = "The metric does not fit the model's output"
 SOURCE = "Keras' binary_accuracy counts entries of a one-hot vector, and takes 0.5 as threshold also on logits"

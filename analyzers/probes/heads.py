@@ -8,10 +8,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from analyzers.case import HeadFacts, MetricFacts
 from analyzers.evaluation import Compiled, per_output
 from analyzers.outputs import Outputs
 from analyzers.probes.labels import predicted_classes, true_classes
+from analyzers.symptoms import HeadFacts, MetricFacts
 
 BINARY = ("binary_accuracy", "accuracy", "acc")
 

@@ -13,9 +13,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from analyzers.case import WeightFacts
 from analyzers.probes.initializers import Look, look
 from analyzers.subjects.keras_model import KerasSubject
+from analyzers.symptoms import WeightFacts
 
 NORMALIZATION = (
     keras.layers.BatchNormalization,

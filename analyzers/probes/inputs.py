@@ -7,12 +7,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from analyzers.case import ChannelTrial, NormalizationFacts
+from analyzers.case import ChannelTrial
 from analyzers.evaluation import Evaluator
 from analyzers.observation import Observer, Pass
 from analyzers.phase import paired
 from analyzers.probes import labels
 from analyzers.switchboard import Setting
+from analyzers.symptoms import NormalizationFacts
 
 COLOURS = 3  # Red, green and blue.
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from analyzers.case import LabelFacts
 from analyzers.outputs import Outputs
+from analyzers.symptoms import LabelFacts
 
 Classes = NDArray[np.intp]
 

@@ -9,10 +9,10 @@ import keras
 import numpy as np
 import pytest
 
-from analyzers.case import WeightFacts
 from analyzers.probes import initial_weights
 from analyzers.probes.initializers import look
 from analyzers.subjects.keras_model import KerasSubject
+from analyzers.symptoms import WeightFacts
 
 layers, initializers = keras.layers, keras.initializers
 STEPS, BATCH = 4, 16
