@@ -34,7 +34,7 @@ bench: install ## a diagnosis of the founding case against the notebook cell tha
 	@$(PY) benchmarks/founding_ratio.py
 
 quality: install ## how often the diagnosis is right on fresh specimens that no threshold was set on
-	@$(PY) -m benchmarks.quality --first-seed 200 --seeds 1 --show
+	@$(PY) -m benchmarks.quality --seeds 1 --show
 
 storm: dev ## kill -9 at random moments over 50 jobs: every accepted job ends, none twice
 	@$(PY) -m benchmarks.kill_storm --jobs 50
