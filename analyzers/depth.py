@@ -14,7 +14,7 @@ import numpy as np
 from analyzers.case import LayerCase
 from analyzers.measuring import Measured
 from analyzers.observation import Observer
-from analyzers.report import DepthPoint
+from analyzers.report_layers import DepthPoint
 from analyzers.statistics import Moments, divergence, mixed
 from analyzers.switchboard import Constants
 

@@ -14,21 +14,8 @@ from analyzers.facts import environment
 from analyzers.measuring import Measured
 from analyzers.phase import SIGNIFICANT_RATIO
 from analyzers.prescribing import Prescription
-from analyzers.report import (
-    BatchFacts,
-    CauseFinding,
-    ChannelDivergence,
-    Difference,
-    Divergence,
-    Explanation,
-    LayerFinding,
-    LayerStatus,
-    Mechanisms,
-    ModelFacts,
-    Phases,
-    Report,
-    Timing,
-)
+from analyzers.report import BatchFacts, CauseFinding, Difference, Mechanisms, ModelFacts, Phases, Report, Timing
+from analyzers.report_layers import ChannelDivergence, Divergence, Explanation, LayerFinding, LayerStatus
 from analyzers.verdict import Judgement, headline, samples_to_settle
 
 WORST_CHANNELS = 5  # Enough to see what kind of channel diverges; all of them would dwarf the report.

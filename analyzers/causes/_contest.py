@@ -10,30 +10,39 @@ everything else fails.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
+from numpy.typing import NDArray
 
 from analyzers.case import Case, LayerCase, Rival
 from analyzers.causes._conversion import best_conversion
 from analyzers.causes._corruption import corrupt_channels, lagged
 from analyzers.statistics import Array, Moments, kl_per_channel
 
+Channels = Mapping[str, NDArray[np.intp]]
+
 MOST_NATS = 10.0  # A channel that is off by more says no more: one broken channel must not drown all others.
 BLUR = 0.02  # Share left unexplained by sampling noise and moving weights: less than this is no better.
+TOGETHER = frozenset({"bn_statistics_unconverged", "input_scaling_mismatch"})  # No rivals where both were found.
 NOTHING = 1e-9  # Nats in all: there is nothing to explain.
 
 
 def contest(case: Case) -> list[Rival]:
     """The explanations that can be held to the numbers, best first; empty where no layer diverges."""
     layers = case.normalizing
-    whole = sum(_off(x, x.batch).mean() for x in layers)
+    whole = sum(float(np.sum(_off(x, x.batch))) for x in layers)
     if not layers or whole < NOTHING:
         return []
-    left = {
-        "bn_statistics_unconverged": _after_lag(layers),
-        "bn_statistics_never_updated": sum(_off(x, x.start if x.at_start else x.batch).mean() for x in layers),
-        "bn_corrupt_statistics": _after_corruption(case, layers),
+    sound = {x.path: np.setdiff1d(np.arange(x.channels), corrupt_channels(x, case)) for x in layers}
+    rest = _left(layers, sound, lambda x: x.batch)
+    shares = {
+        "bn_corrupt_statistics": rest / whole,
+        "bn_statistics_unconverged": _left(layers, sound, lagged) / max(rest, NOTHING),
+        "bn_statistics_never_updated": _left(layers, sound, lambda x: x.start if x.at_start else x.batch)
+        / max(rest, NOTHING),
     }
-    shares = {code: min(max(value / whole, 0.0), 1.0) for code, value in left.items()}
+    shares = {code: min(max(value, 0.0), 1.0) for code, value in shares.items()}
     shares["bn_conversion_mismatch"] = _after_conversion(case)
     shares["input_scaling_mismatch"] = _after_scaling(case)
     rivals = [Rival(code, 1.0 - share) for code, share in shares.items()]
@@ -47,7 +56,8 @@ def confidence(case: Case, code: str, *, most: float) -> float:
     predicts nothing and leaves what the best of those in it explains.
     """
     rivals = {r.code: 1.0 - r.explained for r in contest(case)}
-    others = [left for c, left in rivals.items() if c != code]
+    beside = TOGETHER if case.input_scale is not None and case.input_scale.lagging else frozenset({code})
+    others = [left for c, left in rivals.items() if c != code and not {c, code} <= beside]
     best = min(others, default=1.0)
     own = rivals.get(code, 1.0 - best)
     odds = (best + BLUR) / (own + BLUR)
@@ -59,17 +69,9 @@ def _off(layer: LayerCase, predicted: Moments) -> Array:
     return np.minimum(kl_per_channel(predicted, layer.stored, layer.epsilon), MOST_NATS)
 
 
-def _after_lag(layers: list[LayerCase]) -> float:
-    return float(sum(_off(x, lagged(x)).mean() for x in layers))
-
-
-def _after_corruption(case: Case, layers: list[LayerCase]) -> float:
-    total = 0.0
-    for layer in layers:
-        off = _off(layer, layer.batch)
-        off[corrupt_channels(layer, case)] = 0.0
-        total += float(off.mean())
-    return total
+def _left(layers: list[LayerCase], sound: Channels, predict: Callable[[LayerCase], Moments]) -> float:
+    """Nats that an explanation leaves in the channels that hold possible values: corruption has no rival there."""
+    return sum(float(np.sum(_off(x, predict(x))[sound[x.path]])) for x in layers)
 
 
 def _after_conversion(case: Case) -> float:

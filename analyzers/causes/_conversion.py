@@ -14,6 +14,7 @@ from analyzers.causes._scale import scale_explains
 from analyzers.statistics import Moments, kl_per_channel
 
 COLLAPSE = 0.15  # Of the divergence at most this much may remain after undoing the conversion.
+MOST_NATS = 10.0  # In one channel: beyond any drift.
 NOTABLE = 0.1  # Nats in the worst layer: less divergence than this is not worth a theory.
 CLOSE = (
     0.15  # Nats that may remain in the worst layer: converted statistics are right but for sampling noise and drift.
@@ -51,22 +52,21 @@ class Conversion:
 def best_conversion(case: Case) -> Conversion | None:
     """The one conversion that, undone, makes stored and batch statistics agree in all layers; None where none does."""
     layers = [x for x in case.normalizing if not x.at_start]
-    before = _mean_kl(layers, [x.stored for x in layers])
-    worst = max((_kl(x, x.stored) for x in layers), default=0.0)
+    before = [_kl(x, x.stored) for x in layers]
+    worst = max(before, default=0.0)
     if worst < NOTABLE or scale_explains(case) or any(x.per_step for x in layers):
         return None
     tried = {what: [undo(x) for x in layers] for what, undo in UNDO.items()}
-    what = min(tried, key=lambda w: _mean_kl(layers, tried[w]))
-    after = _mean_kl(layers, tried[what])
-    left = max(_kl(x, m) for x, m in zip(layers, tried[what], strict=True))
-    if after > COLLAPSE * before or left > max(CLOSE, COLLAPSE * worst):
+    left = {what: [_kl(x, m) for x, m in zip(layers, undone, strict=True)] for what, undone in tried.items()}
+    what = min(left, key=lambda w: float(np.mean(left[w])))
+    collapsed = float(np.mean(left[what])) <= COLLAPSE * float(np.mean(before))
+    everywhere = all(a <= max(CLOSE, COLLAPSE * b) for a, b in zip(left[what], before, strict=True))
+    if not collapsed or not everywhere:
         return None
-    return Conversion(what, before, after, {x.path: m for x, m in zip(layers, tried[what], strict=True)})
-
-
-def _mean_kl(layers: list[LayerCase], stored: list[Moments]) -> float:
-    return float(np.mean([_kl(x, m) for x, m in zip(layers, stored, strict=True)])) if layers else 0.0
+    undone = {x.path: m for x, m in zip(layers, tried[what], strict=True)}
+    return Conversion(what, float(np.mean(before)), float(np.mean(left[what])), undone)
 
 
 def _kl(layer: LayerCase, stored: Moments) -> float:
-    return float(np.mean(np.minimum(kl_per_channel(layer.batch, stored, layer.epsilon), 1e6)))
+    """Mean over channels; one that is off by more than `MOST_NATS` says no more, or one alone would be the mean."""
+    return float(np.mean(np.minimum(kl_per_channel(layer.batch, stored, layer.epsilon), MOST_NATS)))

@@ -14,6 +14,11 @@ NOTABLE_FACTOR = 0.1  # A factor within 10 % of 1, with little offset, is no for
 NOTABLE_SHIFT = 0.2  # Root mean square shift of the first layers in stored standard deviations that is worth naming.
 
 
+def scale_alone_explains(case: Case) -> bool:
+    """Whether it explains the gap without a lag beside it."""
+    return scale_explains(case) and case.input_scale is not None and not case.input_scale.lagging
+
+
 def scale_explains(case: Case) -> bool:
     """Whether one factor and one offset on the input explain the gap better than the statistics do."""
     trial = case.input_scale
@@ -25,7 +30,8 @@ def scale_explains(case: Case) -> bool:
     if any(not 0.0 < x.momentum < 1.0 for x in first):
         return False  # Statistics that could not move belong to another domain.
     collapsed = trial.kl_after < COLLAPSE * trial.kl_before
-    behind = trial.deep_kl_after <= COLLAPSE * trial.deep_kl_before + 0.01
+    # Undoing a lag leaves errors of its own behind the first layers, which pile up there.
+    behind = trial.deep_kl_after <= (1.0 if trial.lagging else COLLAPSE) * trial.deep_kl_before + 0.01
     closer = trial.distance_after < min(
         CLOSE * trial.distance_before + case.gap.batch_noise, NEARER * trial.distance_before
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from analyzers.case import Case, Finding, LayerCase
-from analyzers.causes._contest import confidence
 from analyzers.causes._corruption import corrupt_channels, impossible_channels
 from analyzers.causes._shared import divergence_evidence, loss_evidence, severity_of_gap, share, worst_first
 from analyzers.report import Evidence
@@ -22,7 +21,7 @@ def judge(case: Case) -> Finding | None:
     impossible = any(len(impossible_channels(x)) for x in layers)
     severity = severity_of_gap(case)
     return Finding(
-        0.99 if impossible else confidence(case, "bn_corrupt_statistics", most=0.95),
+        0.99 if impossible else 0.95,
         "warning" if severity == "info" and impossible else severity,
         f"In {plural(sum(map(len, bad.values())), 'channel')} of {plural(len(layers), 'layer')} stand statistics that "
         f"no average of batches can have: {_describe(layers[0], bad[layers[0].path][0])}. Outputs may still be "

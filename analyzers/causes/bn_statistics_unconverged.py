@@ -12,7 +12,7 @@ import statistics
 
 from analyzers.case import Case, Finding, LayerCase
 from analyzers.causes._contest import confidence
-from analyzers.causes._scale import scale_explains
+from analyzers.causes._scale import scale_alone_explains
 from analyzers.causes._shared import (
     divergence_evidence,
     loss_evidence,
@@ -42,7 +42,7 @@ CLOCK_TOLERANCE = 0.35  # Relative difference of the two counts that still count
 def judge(case: Case) -> Finding | None:
     """Present where layers diverge, and a common m^n explains how."""
     lagging = [x for x in case.normalizing if lags(x, case)]
-    if not lagging or case.inference_better or order_explains(case) or scale_explains(case):
+    if not lagging or case.inference_better or order_explains(case) or scale_alone_explains(case):
         return None
     updates = statistics.median(x.clock.updates for x in lagging if x.clock and x.clock.updates is not None)
     agrees = _agrees(updates, case.optimizer_iterations)

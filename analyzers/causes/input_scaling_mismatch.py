@@ -30,14 +30,22 @@ def judge(case: Case) -> Finding | None:
         f"One factor explains every channel of {_names(trial.paths)}, the first to see the input: with {formula} in "
         f"place of x the inference phase agrees with the training phase (distance {trial.distance_before:.2g} before, "
         f"{trial.distance_after:.2g} after), and the divergence of the layers behind falls from "
-        f"{trial.deep_kl_before:.2g} to {trial.deep_kl_after:.2g} nats. The model is fine; the sample was not "
-        "prepared as the training data were. Do not recalibrate: it would fit the statistics to the wrong scale and "
-        "break the model for its own data. If production data really look like this sample, calibrate on them "
-        "instead.",
+        f"{trial.deep_kl_before:.2g} to {trial.deep_kl_after:.2g} nats. {_rest(trial)} Do not recalibrate: it would "
+        "fit the statistics to the wrong scale and break the model for its own data. If production data really look "
+        "like this sample, calibrate on them instead.",
         trial.paths,
         _evidence(case, trial),
         case.gap.systematic * 1.01,
     )
+
+
+def _rest(trial: ScaleTrial) -> str:
+    if trial.lagging:
+        return (
+            "The sample was not prepared as the training data were. The statistics also lag, see there: what is said "
+            "here was measured with that lag undone."
+        )
+    return "The model is fine; the sample was not prepared as the training data were."
 
 
 def correction(trial: ScaleTrial) -> str:

@@ -45,6 +45,18 @@ def read(stored: Moments, batch: Moments, start: Moments, momentum: float, epsil
     return ClockReading(weight, bound, explained, updates, missing)
 
 
+def caught_up(stored: Moments, start: Moments, weight: float) -> Moments:
+    """What would be stored without the start: (stored - w * start) / (1 - w), as in Adam's bias correction.
+
+    Variances that the difference leaves below zero are set to zero. Source: Kingma and Ba, Adam (2015), section 3.
+    """
+    rest = 1.0 - weight
+    return Moments(
+        (stored.mean - weight * start.mean) / rest,
+        np.maximum((stored.variance - weight * start.variance) / rest, 0.0),
+    )
+
+
 def updates_needed(momentum: float) -> int:
     """Updates until 1 % of the start is left, at this momentum (0 < momentum < 1)."""
     return math.ceil(math.log(CONVERGED) / math.log(momentum))

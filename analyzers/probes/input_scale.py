@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import optimize
@@ -22,8 +22,9 @@ from analyzers.evaluation import Evaluator
 from analyzers.observation import Observer, Pass
 from analyzers.outputs import Rows
 from analyzers.phase import flatten
+from analyzers.probes import averaging_clock
 from analyzers.statistics import Array, Moments, divergence, kl_per_channel, mixed, relative_rms
-from analyzers.switchboard import Setting
+from analyzers.switchboard import Constants, Setting
 
 LINEARITY = 1e-3  # Response to a doubled input against twice the response: float32 convolutions keep within 1e-5.
 SAMPLES = 64  # Enough to fix one factor and one offset from all channels.
@@ -31,6 +32,9 @@ CANDIDATES = 8  # Layers looked at in order of data flow; those that see the inp
 HOPELESS = (
     0.2  # Share of the divergence that the best correction may leave; what explains less is not worth two passes.
 )
+EXPLAINED = 0.7  # Share of a layer's divergence that a lag must explain before it is undone to look behind it.
+LAGGING = 0.03  # Weight of the start below which a lag hides no scale ...
+HOPELESS_LAG = 0.9  # ... and above which undoing it multiplies every error by ten or more.
 SILENT = 1e-12  # Variances below this are those of dead channels.
 
 
@@ -54,8 +58,33 @@ def trial(
         return None
     names = [x.path for x in first]
     shifted, one = _glimpse(observer, 1, 1, rows, names), _glimpse(observer, 0, 1, rows, names)
-    found = _solve(first, _Responses(plain, shifted, zero, one))
-    return None if found is None else _try(observer, evaluator, layers, first, found, inference, training)
+    deep = [x for x in layers if x.path not in names]
+    caught_up = _caught_up(first, deep)
+    found = _solve([caught_up.get(x.path, x) for x in first], _Responses(plain, shifted, zero, one))
+    if found is None:
+        return None
+    known = [caught_up.get(x.path, x) for x in layers]
+    return _try(observer, evaluator, known, names, found, (inference, training), lagging=bool(caught_up))
+
+
+def _caught_up(first: Sequence[LayerCase], deep: Sequence[LayerCase]) -> dict[str, LayerCase]:
+    """Layers with the statistics that they would store had they had enough updates, where those behind show a lag.
+
+    In the training phase the layers behind the first see normalized values, whatever the input's scale. So what they
+    tell of a lag holds for all layers of their momentum, and the scale is sought with the lag undone.
+    """
+    lags = [x for x in deep if x.significant and x.clock is not None and x.clock.explained > EXPLAINED]
+    result = {}
+    for momentum in {x.momentum for x in lags}:
+        group = [x for x in deep if x.momentum == momentum]
+        weights = [x.clock.weight_of_start for x in lags if x.momentum == momentum and x.clock is not None]
+        weight = float(np.median(weights))
+        if len(weights) < 0.5 * len(group) or not LAGGING < weight < HOPELESS_LAG:
+            continue
+        for x in (*first, *group):
+            if x.momentum == momentum:
+                result[x.path] = replace(x, stored=averaging_clock.caught_up(x.stored, x.start, weight))
+    return result
 
 
 @dataclass(frozen=True)
@@ -148,14 +177,20 @@ def _try(
     observer: Observer,
     evaluator: Evaluator,
     layers: Sequence[LayerCase],
-    first: list[LayerCase],
+    names: list[str],
     found: _Found,
-    before: Pass,
-    wanted: Pass,
+    phases: tuple[Pass, Pass],
+    lagging: bool,
 ) -> ScaleTrial:
+    """Both phases on the corrected input; where a lag was undone, inference with it undone before and after."""
+    before, wanted = phases
+    standing = {x.path: [_constants(x.stored)] for x in layers} if lagging else {}
+    setting = Setting(record=True, constants=standing)
+    if lagging:
+        before = observer.run(setting)
     with _scaled(observer, found.factor, found.offset):
-        after, corrected = observer.run(Setting(record=True)), observer.run(Setting(training=True, record=True))
-    names = [x.path for x in first]
+        after, corrected = observer.run(setting), observer.run(Setting(training=True, record=True))
+    first = [x for x in layers if x.path in names]
     deep = [x for x in layers if x.path not in names]
     losses = [evaluator.per_sample(p.outputs) for p in (before, after)]
     loss_before, loss_after = (None if each is None else float(np.mean(each)) for each in losses)
@@ -173,7 +208,12 @@ def _try(
         distance_after=_distance(after, corrected),
         loss_before=loss_before,
         loss_after=loss_after,
+        lagging=lagging,
     )
+
+
+def _constants(stored: Moments) -> Constants:
+    return stored.mean.astype(np.float32), stored.variance.astype(np.float32)
 
 
 def _distance(inference: Pass, training: Pass) -> float:
