@@ -13,7 +13,7 @@ import numpy as np
 from analyzers.case import Gap, Mechanism, Paired
 from analyzers.evaluation import Evaluator, prediction_agreement
 from analyzers.observation import Observer, Pass
-from analyzers.outputs import Outputs
+from analyzers.outputs import Outputs, Rows
 from analyzers.statistics import Array, relative_rms
 from analyzers.switchboard import Constants, Setting
 
@@ -33,12 +33,18 @@ HUGE_OUTPUT = 1e6  # Stands for infinities in distances, so that a broken output
 
 @dataclass(frozen=True)
 class Calibrated:
-    """Inference with statistics of the sample: of all of it, and cross-fitted (each sample with those of others)."""
+    """Inference with statistics of the sample: of all of it, and cross-fitted (each sample with those of others).
+
+    `parts` are the samples held out in turn, (k,) each, `others` the statistics that their complements gave; both are
+    empty where nothing was held out.
+    """
 
     constants: dict[str, Constants]
     outputs: Outputs
     held_out: Outputs
     floor: Array
+    parts: Sequence[Rows] = ()
+    others: Sequence[dict[str, Constants]] = ()
 
 
 def folds(samples: int, seed: int) -> list[np.ndarray[tuple[int], np.dtype[np.intp]]]:
@@ -65,15 +71,16 @@ def calibrated(
         return Calibrated(whole, outputs, outputs, np.full_like(flatten(outputs), np.nan))
     parts = folds(observer.batch.samples, observer.seed)
     held_out = outputs.copy()
-    each = []
+    each, others = [], []
     for part in parts:
         rest = np.setdiff1d(np.arange(observer.batch.samples), part)
-        fitted = observer.with_statistics(observer.calibrate(rest, as_trained=as_trained, paths=paths)).outputs
+        others.append(observer.calibrate(rest, as_trained=as_trained, paths=paths))
+        fitted = observer.with_statistics(others[-1]).outputs
         held_out.put(part, fitted)
         each.append(flatten(fitted))
     mean = np.mean(each, axis=0)
     spread = (len(parts) - 1) / len(parts) * np.sum([np.square(f - mean) for f in each], axis=0)
-    return Calibrated(whole, outputs, held_out, np.sqrt(spread))
+    return Calibrated(whole, outputs, held_out, np.sqrt(spread), parts, others)
 
 
 def flatten(outputs: Sequence[Array]) -> Array:
