@@ -9,12 +9,15 @@ from analyzers.report import Evidence
 TITLE = "Dropout, noise or augmentation at work in the training phase, as intended"
 SOURCE = "Srivastava et al., Dropout (2014), section 3: units are dropped in training only"
 
+NOTABLE = 0.05  # Of the outputs' spread: printed figures differ in the third digit, and people ask why ...
+MOST = 0.5  # ... and the random layers are the answer where most of the difference is theirs.
+
 
 def judge(case: Case) -> Finding | None:
     """Present where switching these layers alone opens a part of the gap."""
-    if not case.gap.stochastic_significant:
-        return None
     drawn = case.gap.mechanisms.get("stochastic_layers", 0.0) + case.gap.mechanisms.get("augmentation", 0.0)
+    if not case.gap.stochastic_significant and drawn < max(NOTABLE, MOST * case.gap.total):
+        return None
     layers = case.stochastic + case.augmentation
     return Finding(
         0.95,
