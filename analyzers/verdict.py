@@ -38,7 +38,9 @@ def decide(case: Case, findings: list[tuple[Cause, Finding]]) -> Judgement:
 
 
 def _benign(findings: list[tuple[Cause, Finding]]) -> str | None:
-    return findings[0][0].code if findings else None
+    """What answers the question where no fault is loud: what is as it should be, before faults that do no harm."""
+    codes = [c.code for c, _ in findings if c.benign] or [c.code for c, _ in findings]
+    return codes[0] if codes else None
 
 
 def _unexplained(case: Case, primary: str | None) -> bool:

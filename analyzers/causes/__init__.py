@@ -1,7 +1,9 @@
 """What can be wrong: one file a cause. A cause's code in the report is its file's name.
 
 Each module has `TITLE`, `SOURCE` (where the mechanism is described) and `judge(case) -> Finding | None`, a pure
-function of the measured numbers. To add a cause, add a file and its test; nothing else.
+function of the measured numbers; where it applies, `RESIDUAL = True` (it stands only where no specific cause does) and
+`BENIGN = True` (it says what is as it should be, and answers the question where no fault is loud). To add a cause, add
+a file and its test; nothing else.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ class Cause:
     title: str
     source: str
     residual: bool
+    benign: bool
     module: Any
 
     def judge(self, case: Case) -> Finding | None:
@@ -38,7 +41,9 @@ def registered() -> tuple[Cause, ...]:
     """All causes, by code."""
     names = sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
     modules = [(n, importlib.import_module(f"{__name__}.{n}")) for n in names]
-    return tuple(Cause(n, m.TITLE, m.SOURCE, getattr(m, "RESIDUAL", False), m) for n, m in modules)
+    return tuple(
+        Cause(n, m.TITLE, m.SOURCE, getattr(m, "RESIDUAL", False), getattr(m, "BENIGN", False), m) for n, m in modules
+    )
 
 
 def contest(case: Case) -> list[Rival]:

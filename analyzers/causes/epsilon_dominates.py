@@ -9,6 +9,7 @@ from analyzers.report import Evidence
 
 TITLE = "Epsilon is larger than the variance that it should only guard"
 SOURCE = "Ioffe and Szegedy, Batch Normalization (2015), algorithm 1: epsilon is there for numerical stability"
+BENIGN = True
 
 # Times the median variance of a layer's channels: the output's spread is then below a third of what it should be.
 FAR_ABOVE = 10.0

@@ -26,7 +26,7 @@ def judge(case: Case) -> Finding | None:
     formula = correction(trial)
     return Finding(
         confidence(case, "input_scaling_mismatch", most=0.96 if trial.spread < ONE_FACTOR / 2 else 0.85),
-        severity_of_gap(case),
+        "warning" if (found := severity_of_gap(case)) == "info" else found,  # the wrong input is a fault without a gap
         f"One factor explains every channel of {_names(trial.paths)}, the first to see the input: with {formula} in "
         f"place of x the inference phase agrees with the training phase (distance {trial.distance_before:.2g} before, "
         f"{trial.distance_after:.2g} after), and the divergence of the layers behind falls from "

@@ -7,6 +7,7 @@ from analyzers.report import Evidence
 
 TITLE = "The loss contains a regularization penalty"
 SOURCE = "Keras adds `model.losses` to the compiled loss in fit and evaluate alike"
+BENIGN = True
 
 NOTABLE = 0.1  # Share of the loss that the penalty makes up before anybody wonders.
 

@@ -8,6 +8,7 @@ from analyzers.report import Evidence
 
 TITLE = "The phases agree: look elsewhere"
 SOURCE = "Half of all public reports of this symptom are no phase problem"
+BENIGN = True
 
 
 def judge(case: Case) -> Finding | None:

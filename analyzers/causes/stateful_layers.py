@@ -7,6 +7,7 @@ from analyzers.report import Evidence
 
 TITLE = "Layers carry state from batch to batch"
 SOURCE = "Keras' documentation of `stateful` recurrent layers: states of one batch are the initial states of the next"
+BENIGN = True
 
 
 def judge(case: Case) -> Finding | None:

@@ -8,6 +8,7 @@ from analyzers.report import Evidence
 
 TITLE = "Dropout, noise or augmentation at work in the training phase, as intended"
 SOURCE = "Srivastava et al., Dropout (2014), section 3: units are dropped in training only"
+BENIGN = True
 
 NOTABLE = 0.05  # Of the outputs' spread: printed figures differ in the third digit, and people ask why ...
 MOST = 0.5  # ... and the random layers are the answer where most of the difference is theirs.
