@@ -42,6 +42,19 @@ class CauseFinding(Part):
     evidence: list[Evidence] = []
 
 
+class RivalVariant(Part):
+    """Another way to carry out a remedy, tried beside the one that was taken; "doing nothing" is one.
+
+    `mean`: its held-out loss, or squared distance to the training phase, a sample; `interval`: 95 % interval of how much
+    lower that is than by doing nothing.
+    """
+
+    variant: str
+    mean: Number
+    interval: tuple[Number, Number] | None = None
+    samples: int
+
+
 class Verification(Part):
     """What was tried to back a remedy, and on which samples."""
 
@@ -52,6 +65,7 @@ class Verification(Part):
     after: dict[str, Number | None] = {}
     interval: tuple[Number, Number] | None = None
     note: str = ""
+    rivals: list[RivalVariant] = []
 
 
 class RemedyFinding(Part):

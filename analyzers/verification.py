@@ -8,57 +8,108 @@ Where the sample is too small to hold anything out, the report says so and verif
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from analyzers.case import Paired
+from analyzers.competition import FEWEST_SAMPLES, Choice, Score, compete
 from analyzers.evaluation import Evaluator, prediction_agreement
 from analyzers.observation import Observer, Pass
-from analyzers.outputs import Outputs
+from analyzers.outputs import Outputs, Rows
 from analyzers.phase import Calibrated, flatten, paired
+from analyzers.priors import Prior
 from analyzers.report import Verification, VerificationStatus
-from analyzers.statistics import relative_rms
+from analyzers.statistics import Array, relative_rms
 from analyzers.wording import plural
 
 WORST = 1e6  # Stands for a loss that is not finite.
-FEWEST_SAMPLES = 16  # Below this a quarter held out is fewer than four samples: an interval over them means nothing.
+FEWER_RIGHT = 0.02  # Share of right decisions whose loss an owner would mind, whatever the loss function says.
 
 
 @dataclass(frozen=True)
 class Tried:
-    """A statistics remedy and how it fared."""
+    """A statistics remedy, the way that was taken, and how it fared. `offered`: the repaired model may be served."""
 
-    fitted: Calibrated
+    choice: Choice
     verification: Verification
+    offered: bool
 
 
-def verify_statistics(
-    observer: Observer, evaluator: Evaluator, inference: Pass, training: Pass, fitted: Calibrated
-) -> Verification:
-    """Hold inference with new statistics against inference with the stored ones."""
-    if observer.batch.samples < FEWEST_SAMPLES:
-        return _too_few(observer.batch.samples, evaluator, inference, training, fitted)
-    loss, distance = _gains(evaluator, inference, training, fitted)
-    gain = distance if loss is None else loss
-    what = "squared distance to the training phase" if loss is None else "loss"
-    status = _status(loss, distance)
-    each = evaluator.per_sample(inference.outputs)
+@dataclass(frozen=True)
+class Trial:
+    """What remedies are tried with: the passes of both phases as they are, and what they are judged by.
+
+    `trusted`: the labels belong to the samples, so that losses say something.
+    """
+
+    observer: Observer
+    evaluator: Evaluator
+    inference: Pass
+    training: Pass
+    trusted: bool = True
+
+    @property
+    def measure(self) -> str:
+        """What a trial is judged by."""
+        judged = self.trusted and self.evaluator.has_loss
+        return "loss" if judged else "squared distance to the training phase"
+
+    def score(self, outputs: Outputs) -> Array:
+        """The loss of each sample, or its distance, (samples,). What is not finite is the worst there is."""
+        losses = self.evaluator.per_sample(outputs) if self.trusted else None
+        return self.distance(outputs) if losses is None else np.nan_to_num(losses, nan=WORST, posinf=WORST)
+
+    def distance(self, outputs: Outputs) -> Array:
+        """Squared distance to the training phase, a mean over values, (samples,)."""
+        each: Array = np.square(flatten(outputs) - flatten(self.training.outputs)).mean(axis=1)
+        return each
+
+    def figures(self, outputs: Outputs) -> dict[str, float | None]:
+        """Loss, metrics and nearness to the training phase, for the report."""
+        figures = self.evaluator.figures(outputs, self.inference.penalty)
+        target = flatten(self.training.outputs)
+        return {
+            "loss": figures.loss,
+            **figures.metrics,
+            "distance_to_training_phase": relative_rms(flatten(outputs) - target, [target]),
+            "agreement_with_training_phase": prediction_agreement(outputs, self.training.outputs),
+        }
+
+
+def try_statistics(trial: Trial, fitted: Calibrated, prior: Prior | None) -> Tried:
+    """Let the ways of taking new statistics compete, and hold the winner against the stored ones."""
+    base = trial.inference.outputs
+    choice = compete(trial.observer, trial.score, base, fitted, prior)
+    samples = trial.observer.batch.samples
+    if samples < FEWEST_SAMPLES:
+        few = _too_few(trial, fitted)
+        return Tried(choice, few, few.status != "rejected")
+    gain = _gain(trial.score, base, choice.fitted.held_out)
+    distance = _gain(trial.distance, base, choice.fitted.held_out)
+    before, after = trial.figures(base), trial.figures(choice.fitted.held_out)
+    harm = _harm(trial, choice.fitted, before, after)
+    status = _status(gain, distance, harm)
+    each = trial.evaluator.per_sample(base)
     broken = each is not None and not bool(np.isfinite(each).all())
-    return Verification(
+    verification = Verification(
         status=status,
-        method=_method(fitted, what),
-        samples=observer.batch.samples,
-        before=_figures(evaluator, inference.outputs, training, inference.penalty),
-        after=_figures(evaluator, fitted.held_out, training, inference.penalty),
+        method=_method(choice, trial.measure),
+        samples=samples,
+        before=before,
+        after=after,
         interval=None if broken else gain.interval,
-        note=_note(status, gain, what, labelled=loss is not None, broken=broken),
+        note=_note(status, gain, trial, broken=broken, harm=harm),
+        rivals=choice.rivals,
     )
+    return Tried(choice, verification, status != "rejected" and harm is None)
 
 
-def _too_few(samples: int, evaluator: Evaluator, inference: Pass, training: Pass, fitted: Calibrated) -> Verification:
-    before = _figures(evaluator, inference.outputs, training, inference.penalty)
-    after = _figures(evaluator, fitted.outputs, training, inference.penalty)
+def _too_few(trial: Trial, fitted: Calibrated) -> Verification:
+    samples = trial.observer.batch.samples
+    before, after = trial.figures(trial.inference.outputs), trial.figures(fitted.outputs)
     worse = before["loss"] is not None and after["loss"] is not None and after["loss"] > before["loss"]
     return Verification(
         status="rejected" if worse else "not_tested",
@@ -73,54 +124,72 @@ def _too_few(samples: int, evaluator: Evaluator, inference: Pass, training: Pass
     )
 
 
-def _status(loss: Paired | None, distance: Paired) -> VerificationStatus:
+def _gain(score: Score, before: Outputs, after: Outputs) -> Paired:
+    gain = paired(score(before), score(after))
+    assert gain is not None
+    return gain
+
+
+def _harm(
+    trial: Trial, fitted: Calibrated, before: dict[str, float | None], after: dict[str, float | None]
+) -> str | None:
+    """What speaks against the new statistics although the mean gain may be positive, or None."""
+    each = trial.score(trial.inference.outputs) - trial.score(fitted.held_out)
+    if any(_surely_negative(each, part) for part in fitted.parts):
+        return "In one of the folds the held-out samples surely came out worse, so the folds do not agree."
+    if not trial.trusted:
+        return None
+    for name in (n for n in before if "accuracy" in n):
+        was, now = before[name], after.get(name)
+        if was is not None and now is not None and was - now > _chance(was, len(each)):
+            return f"`{name}` falls from {was:.3g} to {now:.3g} on the samples held out."
+    return None
+
+
+def _surely_negative(gains: Array, rows: Rows) -> bool:
+    change = paired(gains[rows], np.zeros(len(rows)))
+    return change is not None and len(rows) > 1 and change.interval[1] < 0
+
+
+def _chance(share: float, samples: int) -> float:
+    """Fall of a share of right decisions that is neither beyond chance nor worth minding."""
+    return max(FEWER_RIGHT, math.sqrt(max(share * (1 - share), 0.0) / samples))
+
+
+def _status(gain: Paired, distance: Paired, harm: str | None) -> VerificationStatus:
     """Verified where surely better; rejected where no better on average; else open."""
-    gain = distance if loss is None else loss
-    if gain.interval[0] > 0 or (gain.mean > 0 and distance.interval[0] > 0):
-        return "verified"
-    return "not_tested" if gain.mean > 0 else "rejected"
+    if gain.mean <= 0:
+        return "rejected"
+    sure = gain.interval[0] > 0 or distance.interval[0] > 0
+    return "verified" if sure and harm is None else "not_tested"
 
 
-def _note(status: VerificationStatus, gain: Paired, what: str, *, labelled: bool, broken: bool) -> str:
-    parts = [] if broken else [f"95 % interval of the decrease of the {what} per sample."]
+def _note(status: VerificationStatus, gain: Paired, trial: Trial, *, broken: bool, harm: str | None) -> str:
+    parts = [] if broken else [f"95 % interval of the decrease of the {trial.measure} per sample."]
     if broken:
         parts.append("Before, some losses were not finite, so no interval can be given.")
     if status == "verified" and gain.interval[0] <= 0:
         parts.append("The loss is lower on average, and the outputs are surely nearer to the training phase.")
-    if status == "not_tested":
+    if status == "not_tested" and harm is None:
         parts.append("Better on average, but not surely: the interval includes 0. More samples would decide it.")
-    if not labelled:
+    if status == "rejected":
+        parts.append("No way of taking new statistics beats doing nothing on samples held out.")
+    if harm is not None:
+        parts.append(f"{harm} No repaired model is offered.")
+    if not trial.trusted:
+        parts.append("The labels were left out, since they do not belong to the samples as they stand.")
+    elif not trial.evaluator.has_loss:
         parts.append(
             "Without labels nothing says which phase is right: this says that inference comes nearer to training."
         )
     return " ".join(parts)
 
 
-def _method(fitted: Calibrated, what: str) -> str:
-    if not fitted.floor.size:
+def _method(choice: Choice, what: str) -> str:
+    fitted: Sequence[Rows] = choice.fitted.parts
+    if not len(fitted):
         return f"statistics taken from no sample, {what} of all of them, paired over samples"
-    return f"cross-fitted: statistics from some samples, {what} of the others, paired over samples"
-
-
-def _gains(evaluator: Evaluator, inference: Pass, training: Pass, fitted: Calibrated) -> tuple[Paired | None, Paired]:
-    """Decrease of the loss, where there is one, and of the squared distance to the training phase, per sample."""
-    target = flatten(training.outputs)
-    distances = (np.square(flatten(o) - target).mean(axis=1) for o in (inference.outputs, fitted.held_out))
-    losses = [evaluator.per_sample(o) for o in (inference.outputs, fitted.held_out)]
-    distance = paired(*distances)
-    assert distance is not None
-    if losses[0] is None or losses[1] is None:
-        return None, distance
-    # A loss that is not finite is the worst there is, not a sample to leave out.
-    return paired(*(np.nan_to_num(v, nan=WORST, posinf=WORST) for v in losses if v is not None)), distance
-
-
-def _figures(evaluator: Evaluator, outputs: Outputs, training: Pass, penalty: float) -> dict[str, float | None]:
-    figures = evaluator.figures(outputs, penalty)
-    target = flatten(training.outputs)
-    return {
-        "loss": figures.loss,
-        **figures.metrics,
-        "distance_to_training_phase": relative_rms(flatten(outputs) - target, [target]),
-        "agreement_with_training_phase": prediction_agreement(outputs, training.outputs),
-    }
+    return (
+        f"cross-fitted: statistics from some samples, {what} of the others, paired over samples; taken: "
+        f"{choice.way.name}"
+    )

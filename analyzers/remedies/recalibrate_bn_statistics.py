@@ -34,4 +34,4 @@ def explain(case: Case, finding: Finding) -> str:
 
 def snippet(case: Case) -> str | None:
     """The recalibration itself."""
-    return _recalibration.snippet(case.samples)
+    return _recalibration.snippet(_recalibration.Recipe(case.samples))

@@ -26,4 +26,4 @@ def explain(case: Case, finding: Finding) -> str:
 
 def snippet(case: Case) -> str | None:
     """The recalibration, which resets first."""
-    return _recalibration.snippet(case.samples)
+    return _recalibration.snippet(_recalibration.Recipe(case.samples))
