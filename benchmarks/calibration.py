@@ -12,18 +12,18 @@ diagnosis ends with the verdict: remedies and report change neither causes nor v
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
-import time
+import functools
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from functools import cache
-from pathlib import Path
-from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from scipy import stats
 
-from benchmarks.simulation import CACHE, Net, Outcome, diagnosed, draw, judged, trained
+from benchmarks.judging import diagnosed, judged
+from benchmarks.ledger import Ledger, Record, engine, work
+from benchmarks.simulation import Net, draw, model_of
 
 SIZES = (16, 32, 64, 128, 256)
 ALLOWED = 0.01  # False alarms per healthy model ...
@@ -41,16 +41,13 @@ GROUPS: dict[str, list[Net]] = {
     "conv-heavy": [Net("conv", tails, n, m, 0) for tails in ("bright", "student3") for n in (3, 5, 8) for m in MOMENTA],
 }
 
-Record = dict[str, Any]
-
 
 @dataclass(frozen=True)
 class Task:
-    """One diagnosis to make: the `index`-th of its cell."""
+    """One sample to diagnose, with labels and without: the `index`-th of its cell."""
 
     group: str
     rows: int
-    labelled: bool
     index: int
     seed: int
 
@@ -61,7 +58,7 @@ class Task:
 
     @property
     def key(self) -> str:
-        return f"{self.group} {self.rows} {self.labelled} {self.index} {self.seed}"
+        return f"{self.group} {self.rows} {self.index} {self.seed}"
 
 
 def tasks(groups: Iterable[str], sizes: Iterable[int], diagnoses: int, seed: int) -> Iterator[Task]:
@@ -69,45 +66,17 @@ def tasks(groups: Iterable[str], sizes: Iterable[int], diagnoses: int, seed: int
     for index in range(diagnoses):
         for group in groups:
             for rows in sizes:
-                for labelled in (True, False):
-                    yield Task(group, rows, labelled, index, seed)
+                yield Task(group, rows, index, seed)
 
 
-@cache
-def engine() -> str:
-    """A digest of the engine's sources: figures of another engine are not mixed in."""
-    digest = hashlib.sha256()
-    for path in sorted(Path("analyzers").rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
-
-
-class Ledger:
-    """The diagnoses made so far with this engine, one JSON line each."""
-
-    def __init__(self, name: str) -> None:
-        self.path = CACHE / f"{name}-{engine()}.jsonl"
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        lines = self.path.read_text().splitlines() if self.path.exists() else []
-        self.records: dict[str, Record] = {r["key"]: r for r in map(json.loads, lines)}
-
-    def add(self, record: Record) -> None:
-        self.records[record["key"]] = record
-        with self.path.open("a") as file:
-            file.write(json.dumps(record) + "\n")
-
-
-@cache
-def _model(net: Net) -> Any:
-    return trained(net)
-
-
-def diagnose(task: Task, whole: bool) -> Record:
-    """Make one diagnosis on rows that no other one of this cell sees."""
+def diagnose(task: Task, whole: bool) -> list[Record]:
+    """Diagnose with and without labels, on rows that no other sample of this cell has."""
     x, y = draw(task.net, task.rows, "calibration", task.seed, task.index)
-    run = diagnosed if whole else judged
-    outcome: Outcome = run(_model(task.net), x, y if task.labelled else None, seed=task.index)
-    return {"key": task.key, "net": task.net.name, **asdict(task), **asdict(outcome), "false": outcome.false}
+    outcomes = (diagnosed if whole else judged)(model_of(task.net), x, y, seed=task.index)
+    return [
+        {"net": task.net.name, "labelled": labelled, **asdict(task), **asdict(outcome), "false": outcome.false}
+        for labelled, outcome in zip((True, False), outcomes, strict=True)
+    ]
 
 
 def interval(hits: int, of: int) -> tuple[float, float]:
@@ -164,29 +133,33 @@ def describe(r: Record) -> str:
     )
 
 
+def options() -> argparse.ArgumentParser:
+    """What can be asked on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--diagnoses", type=int, default=200, help="a cell: group and rows, with labels and without")
+    parser.add_argument("--only", nargs="*", default=list(GROUPS), help="groups that contain one of these words")
+    parser.add_argument("--rows", nargs="*", type=int, default=list(SIZES))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--whole", action="store_true", help="the whole diagnosis, remedies and report too")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so long; run again to go on")
+    parser.add_argument("--jobs", type=int, default=1, help="processes that share the work")
+    parser.add_argument("--show", action="store_true", help="print the figures behind every false alarm")
+    return parser
+
+
 def main() -> int:
     """Diagnose what is not diagnosed yet and print the table; 1 where false alarms are too many."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--diagnoses", type=int, default=200, help="a cell: group, rows, with or without labels")
-    options.add_argument("--only", nargs="*", default=list(GROUPS), help="groups that contain one of these words")
-    options.add_argument("--rows", nargs="*", type=int, default=list(SIZES))
-    options.add_argument("--seed", type=int, default=0)
-    options.add_argument("--whole", action="store_true", help="the whole diagnosis, remedies and report too")
-    options.add_argument("--seconds", type=float, default=float("inf"), help="stop after so long; run again to go on")
-    options.add_argument("--show", action="store_true", help="print the figures behind every false alarm")
-    chosen = options.parse_args()
+    chosen = options().parse_args()
     groups = [g for g in GROUPS if any(word in g for word in chosen.only)]
-    ledger, began = Ledger("calibration-whole" if chosen.whole else "calibration"), time.perf_counter()
     wanted = list(tasks(groups, chosen.rows, chosen.diagnoses, chosen.seed))
-    for task in wanted:
-        if task.key not in ledger.records:
-            if time.perf_counter() - began > chosen.seconds:
-                break
-            ledger.add(diagnose(task, chosen.whole))
-    records = [ledger.records[t.key] for t in wanted if t.key in ledger.records]
+    name = "calibration-whole" if chosen.whole else "calibration"
+    known = work(Ledger(name), wanted, functools.partial(diagnose, whole=chosen.whole), chosen.seconds, chosen.jobs)
+    records = [r for t in wanted for r in known.get(t.key, [])]
     lines, above = table(records)
     print("\n".join(lines))
-    print(f"engine {engine()}, {len(records)} of {len(wanted)} diagnoses; too many false alarms: {above or 'nowhere'}")
+    print(
+        f"engine {engine()}, {len(records)} of {2 * len(wanted)} diagnoses; too many false alarms: {above or 'nowhere'}"
+    )
     if chosen.show:
         print("\n".join(describe(r) for r in records if r["false"]))
     return 1 if above else 0

@@ -1,4 +1,4 @@
-"""Networks trained on worlds of known tails, fresh samples of those worlds, and what a diagnosis says of them.
+"""Networks trained on worlds of known tails, and fresh samples of those worlds.
 
 For `benchmarks.calibration` and `benchmarks.power`. A sample is drawn from the world that the network was trained on,
 without end, so that a healthy network has no other fault than the noise of its own training.
@@ -6,36 +6,19 @@ without end, so that a healthy network has no other fault than the noise of its 
 
 from __future__ import annotations
 
-import os
+import functools
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
 
-import analyzers
-from analyzers.batches import fit_batch, raw_from_arrays
-from analyzers.case import Case
-from analyzers.causes import judge_all
-from analyzers.evaluation import Evaluator, compiled_from_names
-from analyzers.layer_cases import stored_moments
-from analyzers.measuring import measure
-from analyzers.observation import Observer
-from analyzers.signature import specs
-from analyzers.statistics import kl_per_channel, mixed
-from analyzers.subjects.keras_model import KerasSubject
-from analyzers.switchboard import Setting
-from analyzers.verdict import decide
+from benchmarks.ledger import CACHE
 
-CACHE = Path(__file__).parent / ".cache"
 CLASSES, COLUMNS, SIDE = 3, 12, 12
 BATCH_SIZE = 32
 ROWS = 6144  # To train on: seen at most ten times over, so that fresh rows are like those of the last epoch.
-POPULATION = 16384  # Fresh rows that stand for the population where a network's own error is measured.
 LOSS, METRICS = "sparse_categorical_crossentropy", ["accuracy"]
 
 Array = np.ndarray
@@ -129,98 +112,12 @@ def trained(net: Net) -> Any:
     return keras.models.load_model(path, compile=False)
 
 
+@functools.cache
+def model_of(net: Net) -> Any:
+    """The one copy that all diagnoses of this process share: a diagnosis leaves a model as it was."""
+    return trained(net)
+
+
 def normalizations(model: Any) -> list[Any]:
     """The batch-normalizing layers, in order."""
     return [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
-
-
-@dataclass(frozen=True)
-class Layer:
-    """What a diagnosis says of one layer, in nats."""
-
-    path: str
-    kl: float
-    noise_floor: float
-    significant: bool
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one diagnosis says; `alarms`: causes that are not of severity info, with their confidence."""
-
-    verdict: str
-    primary: str | None
-    alarms: dict[str, float]
-    systematic: float
-    noise_floor: float
-    batch_noise: float
-    layers: list[Layer]
-    gain: tuple[float, float, float] | None = None
-    training_gain: tuple[float, float, float] | None = None
-
-    @property
-    def false(self) -> bool:
-        """Whether a healthy network was called ill."""
-        return self.verdict == "phase_gap" or bool(self.alarms)
-
-
-def judged(model: Any, x: Array, y: Array | None, *, seed: int = 0, iterations: int | None = None) -> Outcome:
-    """The outcome by measuring stage, causes and verdict alone: all but remedies, verification and report.
-
-    `iterations` is the optimizer's step count, where the file is to have one.
-    """
-    subject, raw = KerasSubject(model), raw_from_arrays(x, y, None)
-    batch = fit_batch(raw, *specs(model, raw))
-    evaluator = Evaluator(compiled_from_names(None, LOSS, METRICS), batch.output_names, batch.y, batch.sample_weight)
-    with Observer(subject, batch, min(BATCH_SIZE, batch.samples), seed) as observer:
-        case = measure(observer, evaluator, iterations, lambda fraction: None).case
-    findings = judge_all(case)
-    judgement = decide(case, findings)
-    return Outcome(
-        judgement.verdict,
-        judgement.primary,
-        {c.code: f.confidence for c, f in findings if f.severity != "info"},
-        case.gap.systematic,
-        case.gap.noise_floor,
-        case.gap.batch_noise,
-        _layers(case),
-        _gain(case.gap.statistics_gain),
-        _gain(case.gap.training_gain),
-    )
-
-
-def _layers(case: Case) -> list[Layer]:
-    return [Layer(v.path, v.figures.kl, v.noise_floor, v.significant) for v in case.normalizing]
-
-
-def _gain(gain: Any) -> tuple[float, float, float] | None:
-    return None if gain is None else (gain.before, gain.mean, gain.z)
-
-
-def diagnosed(model: Any, x: Array, y: Array | None, *, seed: int = 0) -> Outcome:
-    """The outcome of the whole diagnosis, as a user gets it."""
-    report = analyzers.diagnose(model, x, y, batch_size=BATCH_SIZE, loss=LOSS, metrics=METRICS, seed=seed)
-    gap = report.phases.difference
-    return Outcome(
-        report.verdict,
-        report.primary_cause,
-        {c.code: c.confidence for c in report.causes if c.severity != "info"},
-        gap.systematic_output_rms,
-        gap.noise_floor,
-        float("nan"),
-        [Layer(v.path, v.divergence.kl, v.noise_floor, v.significant) for v in report.layers],
-    )
-
-
-def population_divergence(net: Net) -> dict[str, float]:
-    """The true divergence of each layer, in nats: stored statistics against those of a population of fresh rows."""
-    model, (x, _) = trained(net), draw(net, POPULATION, "population")
-    subject, raw = KerasSubject(model), raw_from_arrays(x, None, None)
-    with Observer(subject, fit_batch(raw, *specs(model, raw)), BATCH_SIZE, 0) as observer:
-        seen = observer.run(Setting(training=True, record=True)).seen
-    return {
-        site.path: float(
-            np.mean(kl_per_channel(mixed(seen[site.path]), stored_moments(site.layer), float(site.layer.epsilon)))
-        )
-        for site in subject.of_kind("batch_normalizing")
-    }
