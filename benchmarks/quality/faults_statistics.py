@@ -27,7 +27,7 @@ def lag_recipe(order: Order) -> Recipe:
         return Recipe(momentum=0.99, batch_size=(8, 10, 12)[s], samples=(160, 120, 96)[s], epochs=(8, 6, 6)[s])
     if order.variant == "one_layer":
         count = len(norms(built(order.setting, Recipe())))
-        return Recipe(slow_index=int(order.rng("layer").integers(count)), slow_momentum=(0.995, 0.998, 0.999)[s])
+        return Recipe(slow_index=int(order.rng("layer").integers(count)), slow_momentum=(0.998, 0.999, 0.9995)[s])
     return Recipe(momentum=0.99, epochs=(6, 4, 2)[s])
 
 

@@ -18,9 +18,20 @@ HOLDOUT = 400
 SIZES = (40, 64, 96, 128, 160, 200)
 """Samples that people send."""
 
-SEEN_SCORE, SEEN_LOSS, SEEN_RMS = 0.02, 0.03, 0.15
+SEEN_SCORE, SEEN_LOSS, SEEN_RMS = 0.02, 0.05, 0.4
 """A fault is seen on the hold-out where accuracy (R2), the loss (nats or squared error) or the outputs (RMS in units of
-their spread) move by this much. Mini-batches of 32 alone move the outputs of healthy networks by about 0.1."""
+their spread) move by this much. Mini-batches of 32 alone move the outputs of healthy networks by 0.1 to 0.2."""
+
+LEARNED = {"real": 0.25, "sigmoid": 0.7, "binlogit": 0.7, "mask": 0.9}
+LEARNED_CLASSES = 0.5
+"""The least score on the hold-out of a model without its fault: one that learned nothing shows nothing."""
+
+WORSE = 0.015
+"""Accuracy that the right statistics may cost: where they cost more they are no cure, and the label would be wrong."""
+
+
+class Unfit(Exception):
+    """The specimen does not show what its label says, so it is not used."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +125,7 @@ def specimen(order: Order, model: Any, expect: Expectation, **more: Any) -> Spec
 def of_statistics(order: Order, model: Any, expect: Expectation, recipe: Recipe | None = None, **more: Any) -> Specimen:
     """A specimen whose fault lies in the stored statistics: the oracle has those of the training data."""
     x, _ = training_data(order.setting, recipe or Recipe())
-    return weighed(specimen(order, model, expect, oracle=recalibrated(model, x), **more))
+    return weighed(specimen(order, model, expect, **{"oracle": recalibrated(model, x), **more}))
 
 
 def weighed(made: Specimen) -> Specimen:
@@ -131,6 +142,10 @@ def weighed_by(made: Specimen, ours: np.ndarray, theirs: np.ndarray, y: Any) -> 
     made.facts = {
         "loss": loss, "score": score, "oracle_loss": best_loss, "oracle_score": best_score, "oracle_rms": rms,
     }  # fmt: skip
+    if best_score < LEARNED.get(made.head, LEARNED_CLASSES):
+        raise Unfit(f"the model without its fault scores {best_score:.2f}")
+    if made.expect.repaired == "required" and best_score < score - WORSE:
+        raise Unfit(f"right statistics score {best_score:.2f}, the faulty ones {score:.2f}")
     seen = abs(score - best_score) >= SEEN_SCORE or abs(loss - best_loss) >= SEEN_LOSS or not rms < SEEN_RMS
     if not seen:
         made.expect = softened(made.expect)

@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.quality.expectations import Expectation
 from benchmarks.quality.registry import Entry
-from benchmarks.quality.specimens import Order, Specimen
+from benchmarks.quality.specimens import Order, Specimen, Unfit
 from benchmarks.quality.training import CACHE, figures, outputs
 
 
@@ -33,17 +33,23 @@ class Stored:
     facts: dict[str, float]
 
 
-def fetch(entry: Entry, order: Order) -> Stored:
-    """The specimen from disk, made first where it is not there."""
+def fetch(entry: Entry, order: Order) -> Stored | None:
+    """The specimen from disk, made first where it is not there; None where it came out unfit."""
     folder = CACHE / order.name
-    if not (folder / "expect.json").exists():
-        made = entry.make(order)
+    if not folder.exists():
         unfinished = CACHE / f"{order.name}.{os.getpid()}"
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
-        _write(made, unfinished)
+        _made(entry, order, unfinished)
         unfinished.rename(folder)
-    return _read(folder, order)
+    return _read(folder, order) if (folder / "expect.json").exists() else None
+
+
+def _made(entry: Entry, order: Order, folder: Path) -> None:
+    try:
+        _write(entry.make(order), folder)
+    except Unfit as reason:
+        (folder / "unfit.txt").write_text(str(reason))
 
 
 def _write(made: Specimen, folder: Path) -> None:
