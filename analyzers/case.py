@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from analyzers.report import Evidence, PhaseFigures, Severity
 from analyzers.statistics import Array, DivergenceFigures, Moments
-from analyzers.symptoms import HeadFacts, LabelFacts, MetricFacts, NormalizationFacts, WeightFacts
+from analyzers.symptoms import HeadFacts, LabelFacts, MetricFacts, NormalizationFacts, TargetFacts, WeightFacts
 
 Mechanism = Literal["batch_statistics", "stochastic_layers", "augmentation", "other"]
 
@@ -137,7 +137,8 @@ class ScaleTrial:
     """The input x was tried as factor * x + offset, chosen to match the stored statistics of the layers that see it
     first.
 
-    `spread` is the standard deviation over channels of half the log variance ratio at those layers; `kl_before`,
+    `spread` is the standard deviation over channels of half the log variance ratio at those layers, `spread_by_chance`
+    what sampling alone gives it; `kl_before`,
     `kl_after` their mean divergence in the inference phase; `deep_kl_before`, `deep_kl_after` that of all other layers
     there; `loss_before`, `loss_after` of inference where there are labels.
     `lagging`: layers behind show a lag, and everything here was measured with that undone.
@@ -147,6 +148,7 @@ class ScaleTrial:
     factor: float
     offset: float
     spread: float
+    spread_by_chance: float
     kl_before: float
     kl_after: float
     deep_kl_before: float
@@ -185,6 +187,7 @@ class Case:
     non_finite_outputs: bool
     input_scale: ScaleTrial | None = None
     labels: list[LabelFacts] = field(default_factory=list)
+    targets: list[TargetFacts] = field(default_factory=list)
     heads: list[HeadFacts] = field(default_factory=list)
     metrics: list[MetricFacts] = field(default_factory=list)
     normalizations: list[NormalizationFacts] = field(default_factory=list)

@@ -116,7 +116,7 @@ class Evaluator:
             truth = truth[..., None]  # What Keras does too: labels (n,) against an output (n, 1).
         call = function.call if isinstance(function, keras.Loss) else function
         try:
-            values = np.asarray(call(_tensor(truth), _with_logits(output, outputs.logits[index])), np.float64)
+            values = np.asarray(call(tensor(truth), with_logits(output, outputs.logits[index])), np.float64)
         except Exception as error:
             raise BatchMismatch(
                 f"The loss `{_name(loss)}` cannot be computed for output `{self.names[index]}`: "
@@ -128,8 +128,8 @@ class Evaluator:
     def _metrics(self, outputs: Outputs) -> dict[str, float]:
         if self.y is None or not (self.compiled.metrics or self.compiled.weighted_metrics):
             return {}
-        truth = [_tensor(y) for y in self.y]
-        guess = [_with_logits(o, z) for o, z in zip(outputs, outputs.logits, strict=True)]
+        truth = [tensor(y) for y in self.y]
+        guess = [with_logits(o, z) for o, z in zip(outputs, outputs.logits, strict=True)]
         single = len(truth) == 1
         try:
             box = CompileMetrics(self.compiled.metrics, self.compiled.weighted_metrics, output_names=self.names)
@@ -137,8 +137,8 @@ class Evaluator:
             return {k: float(np.asarray(v)) for k, v in keras.tree.map_structure(np.asarray, box.result()).items()}
         except Exception as error:
             raise BatchMismatch(
-                f"the metrics cannot be computed: labels have shapes {[y.shape for y in self.y]}, outputs "
-                f"{[o.shape for o in outputs]}"
+                f"The metrics cannot be computed: labels have shapes {[y.shape for y in self.y]}, outputs "
+                f"{[o.shape for o in outputs]}. Send labels as the model was trained with, or name metrics for these."
             ) from error
 
 
@@ -179,14 +179,16 @@ def _label_trouble(truth: Array, output: Array) -> str:
     )
 
 
-def _with_logits(output: Array, logits: Array | None) -> Any:
-    tensor = _tensor(output)
+def with_logits(output: Array, logits: Array | None) -> Any:
+    """An output as a tensor, with the logits behind it where a loss of Keras looks for them."""
+    values = tensor(output)
     if logits is not None:
-        tensor._keras_logits = _tensor(logits)  # where Keras' crossentropies look for them
-    return tensor
+        values._keras_logits = tensor(logits)
+    return values
 
 
-def _tensor(values: Any) -> Any:
+def tensor(values: Any) -> Any:
+    """As Keras takes labels and outputs."""
     return keras.ops.convert_to_tensor(values, dtype="float32")
 
 
@@ -195,6 +197,7 @@ def _restore(value: Any) -> Any:
 
 
 def per_output(value: Any, names: list[str], default: Any = None) -> list[Any]:
+    """A compile setting for each output, from any of the forms that `Model.compile` takes."""
     if isinstance(value, dict):
         return [value.get(n, default) for n in names]
     if isinstance(value, (list, tuple)) and len(value) == len(names):

@@ -14,7 +14,7 @@ from analyzers.evaluation import Evaluator
 from analyzers.layer_cases import layer_cases
 from analyzers.observation import Observer, Pass
 from analyzers.phase import Calibrated, assess, calibrated, mechanisms, setting_of
-from analyzers.probes import heads, initial_weights, input_scale, inputs, shuffling
+from analyzers.probes import heads, initial_weights, input_scale, inputs, misfits, normalizations, shuffling
 from analyzers.probes import labels as label_checks
 from analyzers.report import Check, PhaseFigures
 from analyzers.switchboard import Setting
@@ -78,9 +78,8 @@ def _case(
 ) -> Case:
     active = [x for x in layers if x.uses_batch]
     worth_trying = gap.systematic_significant or gap.undecided
-    names, labels = observer.batch.output_names, observer.batch.y
     training = repeats[0]
-    facts = _label_facts(observer, inference, training, fitted if gap.systematic_significant else None)
+    facts = _label_facts(observer, evaluator, inference, training, fitted if gap.systematic_significant else None)
     well = bool(facts) and all(x.accuracy > WELL for x in facts)
     return Case(
         samples=observer.batch.samples,
@@ -97,27 +96,27 @@ def _case(
         non_finite_outputs=not all(np.isfinite(o).all() for o in inference.outputs),
         input_scale=input_scale.trial(observer, evaluator, active, inference, training) if worth_trying else None,
         labels=facts,
-        heads=heads.heads(names, inference.outputs, training.outputs),
-        metrics=heads.misfits(evaluator.compiled, names, labels, inference.outputs) if labels else [],
-        normalizations=inputs.unadapted(observer),
+        targets=label_checks.targets(observer, evaluator, inference.outputs, training.outputs),
+        heads=heads.heads(observer.batch.output_names, inference.outputs, training.outputs),
+        metrics=misfits.misfits(observer.subject.model, evaluator, inference.outputs),
+        normalizations=normalizations.unadapted(observer, evaluator, inference),
         reversed_channels=None if well else inputs.reversed_channels(observer, evaluator, inference),
         shuffled=shuffling.shuffled(observer, evaluator, training) if gap.training_better else None,
         carried_states=observer.subject.carried_states,
     )
 
 
-def _label_facts(observer: Observer, inference: Pass, training: Pass, fitted: Calibrated | None) -> list[LabelFacts]:
+def _label_facts(
+    observer: Observer, evaluator: Evaluator, inference: Pass, training: Pass, fitted: Calibrated | None
+) -> list[LabelFacts]:
     """Decisions against labels: of the inference phase, or with held-out statistics where those agree better.
 
     Where stored statistics spoil the inference phase, only decisions without that fault can show one in the labels.
     """
-    names, labels = observer.batch.output_names, observer.batch.y
-    if not labels:
-        return []
-    plain = label_checks.facts(names, labels, inference.outputs, training.outputs, observer.seed)
+    plain = label_checks.facts(observer, evaluator, inference.outputs, training.outputs)
     if fitted is None:
         return plain
-    other = label_checks.facts(names, labels, fitted.held_out, training.outputs, observer.seed)
+    other = label_checks.facts(observer, evaluator, fitted.held_out, training.outputs)
     pairs = zip(plain, other, strict=True)
     return [a if a.permuted_accuracy >= b.permuted_accuracy else replace(b, calibrated=True) for a, b in pairs]
 

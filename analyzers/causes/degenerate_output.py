@@ -8,15 +8,16 @@ from analyzers.symptoms import HeadFacts
 
 TITLE = "The output does not depend on the input"
 SOURCE = "A softmax over one unit is 1 for every input; a dead or zero last layer gives its bias"
+OUTSIDE = True
 
 CONSTANT = 1e-6  # Spread over samples relative to size: float32 rounding.
 
 
 def judge(case: Case) -> Finding | None:
     """Present where an output does not vary over several samples, in either phase, and nothing before it says why."""
-    if case.samples < 2 or case.non_finite_outputs or case.normalizations:
+    if case.samples < 2 or case.non_finite_outputs or any(n.explains for n in case.normalizations):
         return None
-    dead = [h for h in case.heads if h.variation < CONSTANT]
+    dead = [h for h in case.heads if h.variation < CONSTANT and not _only_sure(h, case)]
     if not dead:
         return None
     h = dead[0]
@@ -25,13 +26,28 @@ def judge(case: Case) -> Finding | None:
         "critical",
         f"Output `{h.output}` is the same for all {case.samples} samples ({h.low:.4g} to {h.high:.4g}). {_why(h)} No "
         "statistics and no preprocessing can change that.",
-        [],
+        [h.dead_from] if h.dead_from else [],
         [Evidence(name="variation_over_samples", value=h.variation, reference=CONSTANT)],
         1.0,
     )
 
 
+def _only_sure(h: HeadFacts, case: Case) -> bool:
+    """Whether the logits vary and the labels bear the one decision out: a sample of one class, and a sure model."""
+    if not h.logit_variation >= CONSTANT or _single_softmax(h):
+        return False
+    right = [x.accuracy for x in case.labels if x.output == h.output]
+    return not right or right[0] == 1.0
+
+
+def _single_softmax(h: HeadFacts) -> bool:
+    return h.units == 1 and h.low == h.high == 1.0 and h.logit_variation >= CONSTANT
+
+
 def _why(h: HeadFacts) -> str:
-    if h.values == 1 and h.low == h.high == 1.0:
+    if h.units == 1 and h.low == h.high == 1.0:
         return "It is a softmax over a single unit, which is 1 whatever comes in: use a sigmoid, or one unit per class."
-    return "Its last layers are dead: weights at zero, or units that no input reaches."
+    if h.logit_variation >= CONSTANT:
+        return "Its activation is saturated: what goes in varies, but far beyond where the activation is flat."
+    where = f"From `{h.dead_from}` on nothing varies" if h.dead_from else "Its last layers are dead"
+    return f"{where}: weights at zero, or units that no input reaches (a ReLU that is 0 throughout)."

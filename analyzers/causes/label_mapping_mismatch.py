@@ -1,4 +1,4 @@
-"""The labels name other classes than the model's outputs do: shifted by one, or permuted."""
+"""The labels name other classes than the model's outputs do: shifted by one, permuted, or written in other numbers."""
 
 from __future__ import annotations
 
@@ -9,30 +9,40 @@ from analyzers.symptoms import LabelFacts
 
 TITLE = "The labels and the model number the classes differently"
 SOURCE = "Kuhn, The Hungarian Method for the Assignment Problem (1955), on the confusion matrix"
+OUTSIDE = True
 
-CLEAN = 0.6  # Accuracy after renaming, on samples that the renaming was not found on, from which on it is clean ...
-BETTER = 0.3  # ... and by how much it must beat the accuracy as sent.
+CLEAN = 0.6  # Share of right decisions among those that a renaming changes: a model that errs is not so consistent.
+CERTAIN_Z = 3.0  # Standard errors by which the renaming must beat the labels as sent, counted on held-out samples.
+CONFIRMED = 2  # Classes that bear a renaming out: it takes two to exchange names; one is a class never predicted.
+BOTH_PHASES = 0.5  # Of the gain, in the training phase too: the labels are the same in both, a broken phase is not.
+SHOWN = 6  # Pairs listed in the explanation.
 
 
 def judge(case: Case) -> Finding | None:
-    """Present where one renaming of classes turns poor accuracy into good, in held-out samples."""
+    """Present where one renaming of classes turns poor accuracy into good, in held-out samples and in both phases."""
+    coded = [x for x in case.labels if x.coding is not None]
+    if coded:
+        return _written_otherwise(coded[0])
     found = [x for x in case.labels if applies(x)]
     if not found or channels_explain(case):
         return None
     worst = max(found, key=lambda x: x.permuted_accuracy - x.accuracy)
-    pairs = ", ".join(f"{a} is {b}" for a, b in list(worst.renaming.items())[:6])
+    pairs = ", ".join(f"{a} is {b}" for a, b in list(worst.renaming.items())[:SHOWN])
+    rest = ", …" if len(worst.renaming) > SHOWN else ""
+    how = f"{worst.rule}: {pairs}{rest}" if worst.rule else f"{pairs}{rest}"
+    counted = "" if worst.rule else ", counted on samples that the renaming was not found on"
     return Finding(
         0.95,
         "critical",
         f"As sent, {100 * worst.accuracy:.0f} % of the decisions of output `{worst.output}` agree with the labels; "
-        f"with the classes renamed ({pairs}{', …' if len(worst.renaming) > 6 else ''}) it is "
-        f"{100 * worst.permuted_accuracy:.0f} %, counted on samples that the renaming was not found on. The model "
-        "works; the numbers mean other classes. Typical: class folders listed in another order, labels from 1 "
-        "instead of 0, a class added or dropped.",
+        f"with the classes renamed ({how}) it is {100 * worst.permuted_accuracy:.0f} %{counted}. The model works; the "
+        "numbers mean other classes. Typical: class folders listed in another order, labels from 1 instead of 0, a "
+        "class added or dropped.",
         [],
         [
-            Evidence(name="accuracy_as_sent", value=worst.accuracy, reference=worst.majority),
+            Evidence(name="accuracy_as_sent", value=worst.accuracy, reference=worst.chance),
             Evidence(name="accuracy_with_classes_renamed", value=worst.permuted_accuracy, reference=worst.accuracy),
+            Evidence(name="standard_errors_of_gain", value=worst.renaming_z, reference=CERTAIN_Z),
         ],
         worst.permuted_accuracy - worst.accuracy,
     )
@@ -40,5 +50,31 @@ def judge(case: Case) -> Finding | None:
 
 def applies(x: LabelFacts) -> bool:
     """Whether a renaming explains these labels."""
-    guessing = max(x.accuracy, x.majority)  # naming every sample after the commonest class is no renaming
-    return bool(x.renaming) and x.permuted_accuracy > max(CLEAN, guessing + BETTER)
+    gain = x.permuted_accuracy - x.accuracy
+    trained_gain = x.training_permuted_accuracy - x.training_accuracy
+    return bool(
+        x.renaming
+        and x.renaming_z >= CERTAIN_Z
+        and x.clean >= CLEAN
+        and x.confirmed >= CONFIRMED
+        and (x.calibrated or trained_gain >= BOTH_PHASES * gain)
+    )
+
+
+def _written_otherwise(x: LabelFacts) -> Finding:
+    assert x.coding is not None
+    low, high = x.coding
+    return Finding(
+        0.93,
+        "critical",
+        f"The labels of output `{x.output}` are {low:g} and {high:g}, and its loss takes them to be 0 and 1: loss and "
+        f"metrics are of no use as they stand. Read as 0 and 1, {100 * x.accuracy:.0f} % of the decisions are right. "
+        "Typical: masks of 0 and 255 that were not divided, classes 1 and 2, or -1 and 1 for a hinge loss.",
+        [],
+        [
+            Evidence(name="lower_label", value=low, reference=0),
+            Evidence(name="upper_label", value=high, reference=1),
+            Evidence(name="accuracy_with_labels_0_and_1", value=x.accuracy, reference=x.chance),
+        ],
+        1.0,
+    )

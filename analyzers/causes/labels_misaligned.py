@@ -1,58 +1,124 @@
-"""The labels stand beside other samples than they belong to: shuffled apart."""
+"""The labels stand beside other samples than they belong to: shuffled apart, or moved."""
 
 from __future__ import annotations
 
 import math
 
 from analyzers.case import Case, Finding
+from analyzers.causes._shared import channels_explain
 from analyzers.report import Evidence
-from analyzers.symptoms import LabelFacts
+from analyzers.symptoms import LabelFacts, Reordered, TargetFacts
 
 TITLE = "The labels do not belong to the samples beside them"
-SOURCE = "Confident predictions in the right proportions that agree with the labels by chance only"
+SOURCE = (
+    "Predictions as sure and as varied as the labels, that agree with them as often as with labels paired at random"
+)
+OUTSIDE = True
 
-CONFIDENT = 0.75  # Mean probability of the predicted class: an untrained or overwhelmed model is unsure of itself.
-ERRORS = 3.0  # Standard errors above chance within which agreement counts as chance.
-SURE = 2.0  # Standard errors below what an overconfident but working model would reach.
-ALIKE = 0.15  # Distance of the class histograms: the same classes in nearly the same proportions.
+FEWEST = 24  # Samples: with fewer, chance level and a poor model cannot be told apart in two or three classes.
+SURE = 2.0  # Standard errors below what a model would reach that is right half as often beyond chance as it believes.
+MARGIN = 0.25  # Of confidence beyond chance: an untrained or overwhelmed model is unsure of itself.
+ALIKE = 0.15  # Distance of the class histograms, beyond sampling: the same classes in nearly the same proportions.
+RESTORED_Z = 5.0  # Standard deviations above chance for another order of the rows, of which as many are tried as rows.
+FOLLOW_Z = 3.0  # Standard deviations beyond chance by which neighbours share labels: then nobody shuffled them.
+VARIED = (0.5, 1.5)  # Spread of predictions over that of labels: a regression that learned nothing predicts the mean.
+NEAR = 0.5  # Of the labels' standard deviation, between the means.
 
 
 def judge(case: Case) -> Finding | None:
-    """Present where confident predictions have the labels' proportions and agree with them by chance only, in both
-    phases.
-    """
-    spoilt = case.gap.systematic_significant  # then only decisions with other statistics speak for the labels
-    found = [x for x in case.labels if _applies(x, case.samples) and (x.calibrated or not spoilt)]
-    if not found or case.weights.untrained:
+    """Present where predictions that ought to be good agree with the labels by chance only, in both phases."""
+    known = case.weights.untrained or case.weights.left_at_start or channels_explain(case)
+    if known or case.samples < FEWEST or any(n.explains for n in case.normalizations):
         return None
-    x = found[0]
+    spoilt = case.gap.systematic_significant  # then only decisions with other statistics speak for the labels
+    classes = [x for x in case.labels if _misaligned(x) and (x.calibrated or not spoilt)]
+    if classes:
+        return _of_classes(classes[0])
+    numbers = [x for x in case.targets if _misplaced(x) and not spoilt]
+    return _of_numbers(numbers[0]) if numbers else None
+
+
+def _misaligned(x: LabelFacts) -> bool:
+    training = x.training_accuracy <= x.chance + 3 * max(x.chance_sd, 0.5 / math.sqrt(x.samples))
+    if not x.at_chance or not training or x.coding is not None:
+        return False
+    expected = min(x.confidence, 1.0 - x.histogram_distance)
+    poor = 0.5 * (x.chance + expected)
+    below = x.accuracy < poor - SURE * math.sqrt(poor * (1 - poor) / x.samples)
+    alike = x.histogram_distance < ALIKE + x.histogram_error
+    sure = expected - x.chance > MARGIN
+    return bool(below and alike and sure and (_restored(x.reordered, x.chance, x.chance_sd, poor) or _unrelated(x)))
+
+
+def _misplaced(x: TargetFacts) -> bool:
+    """The predictions' spread says how well the model believes to do: a fit of correlation r has r times the spread."""
+    training = abs(x.training_correlation) <= 3 * x.chance_sd
+    varied = VARIED[0] < x.spread_ratio < VARIED[1] and x.shift < NEAR
+    poor = 0.5 * min(x.spread_ratio, 1.0)
+    below = x.correlation < poor - SURE * x.chance_sd
+    kept = _restored(x.reordered, 0.0, x.chance_sd, poor) or _unrelated(x)
+    return bool(x.at_chance and training and varied and below and kept)
+
+
+def _restored(other: Reordered | None, chance: float, sd: float, poor: float) -> bool:
+    return other is not None and other.agreement > max(chance + RESTORED_Z * sd, poor)
+
+
+def _unrelated(x: LabelFacts | TargetFacts) -> bool:
+    return x.follows_inputs is not None and x.follows_inputs < FOLLOW_Z
+
+
+def _of_classes(x: LabelFacts) -> Finding:
+    expected = min(x.confidence, 1.0 - x.histogram_distance)
+    moved = _restored(x.reordered, x.chance, x.chance_sd, 0.5 * (x.chance + expected))
     return Finding(
-        0.88,
+        0.95 if moved else 0.88,
         "critical",
         f"The model is sure of itself ({100 * x.confidence:.0f} % mean probability) and predicts the classes in the "
         f"proportions of the labels, but agrees with them on {100 * x.accuracy:.0f} % of the samples only, which "
-        "chance gives too; no renaming of classes helps, and both phases say the same. Samples and labels were "
-        "shuffled apart: two arrays shuffled with different seeds, a file list sorted differently, a generator "
-        "without a fixed order (`shuffle=False` for evaluation).",
+        f"chance gives too; no renaming of classes helps, and both phases say the same. {_advice(x, moved, 'share')}",
         [],
         [
-            Evidence(name="accuracy", value=x.accuracy, reference=x.majority),
-            Evidence(name="mean_confidence", value=x.confidence, reference=CONFIDENT),
+            Evidence(name="accuracy", value=x.accuracy, reference=x.chance),
+            Evidence(name="mean_confidence", value=x.confidence, reference=x.chance + MARGIN),
             Evidence(name="distance_of_class_histograms", value=x.histogram_distance, reference=ALIKE),
+            *_further(x),
         ],
         1.0 - x.accuracy,
     )
 
 
-def _applies(x: LabelFacts, samples: int) -> bool:
-    error = math.sqrt(max(x.majority * (1 - x.majority), 0.01) / samples)
-    chance = x.accuracy < x.majority + ERRORS * error and x.training_accuracy < x.majority + ERRORS * error
-    renamed = x.permuted_accuracy < x.majority + 2 * ERRORS * error
-    alike = x.histogram_distance < ALIKE + error
-    return chance and renamed and alike and x.confidence > CONFIDENT and _below_a_poor_model(x, samples)
+def _of_numbers(x: TargetFacts) -> Finding:
+    moved = _restored(x.reordered, 0.0, x.chance_sd, 0.5 * min(x.spread_ratio, 1.0))
+    return Finding(
+        0.93 if moved else 0.85,
+        "critical",
+        f"The predictions of output `{x.output}` vary about as much as the labels ({x.spread_ratio:.2f} times their "
+        f"spread), so the model believes to know them, but correlate with them by {x.correlation:.2f} only, which "
+        f"chance gives too, in both phases. {_advice(x, moved, 'correlation')}",
+        [],
+        [
+            Evidence(name="correlation", value=x.correlation, reference=3 * x.chance_sd),
+            Evidence(name="spread_of_predictions", value=x.spread_ratio, unit="spread of labels", reference=1.0),
+            *_further(x),
+        ],
+        1.0,
+    )
 
 
-def _below_a_poor_model(x: LabelFacts, samples: int) -> bool:
-    """Whether even a model that is right half as often beyond chance as it believes would hardly be this wrong."""
-    poor = 0.5 * (x.majority + x.confidence)
-    return x.accuracy < poor - SURE * math.sqrt(poor * (1 - poor) / samples)
+def _advice(x: LabelFacts | TargetFacts, moved: bool, what: str) -> str:
+    if moved and x.reordered is not None:
+        return (
+            f"With the labels {x.reordered.order} the {what} is {x.reordered.agreement:.2f}: samples and labels come "
+            "in another order. Look for a row that one file has more than the other, or a list that was reversed."
+        )
+    return (
+        "Samples and labels were shuffled apart: two arrays shuffled with different seeds, a file list sorted "
+        "differently, a generator without a fixed order (`shuffle=False` for evaluation)."
+    )
+
+
+def _further(x: LabelFacts | TargetFacts) -> list[Evidence]:
+    if x.follows_inputs is None:
+        return []
+    return [Evidence(name="neighbours_share_labels", value=x.follows_inputs, reference=FOLLOW_Z, unit="sd of chance")]

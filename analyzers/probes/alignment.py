@@ -1,0 +1,123 @@
+"""Do labels belong to the samples beside them? Tried by pairing them otherwise, and by asking the samples' neighbours.
+
+Agreement is held against what the same labels and the same decisions give when paired at random: that is what shuffled
+labels look like, whatever the classes' proportions. Labels that follow the inputs, so that neighbours share them more
+often than chance has it, were not shuffled, however wrong the model is (the test of Schilling, Multivariate Two-Sample
+Tests Based on Nearest Neighbors, 1986, against permutations).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analyzers.statistics import Array
+
+PAIRINGS = 200  # Random pairings: their spread is known to 5 %.
+FEATURES = 4096  # Values of a sample that its distance to others is taken from, evenly spread.
+NEIGHBOURS = 3
+MOST_SAMPLES = 512  # Beyond this neither neighbours nor shifts need more: a tenth of a correlation shows.
+WORDS = 1024  # Whole numbers may be tokens, told by presence and not by size; so many of them are told apart.
+POSITIONS = 1024  # Positions of a map or sequence that are compared, evenly spread.
+
+Score = Callable[[NDArray[Any], NDArray[Any]], float]
+"""How well labels and predictions agree, (samples, ...) each in the same order; higher is better."""
+
+
+def share_equal(labels: NDArray[Any], decisions: NDArray[Any]) -> float:
+    """Share of equal entries."""
+    return float(np.mean(labels == decisions))
+
+
+def correlation(labels: NDArray[Any], predictions: NDArray[Any]) -> float:
+    """Of all values with each column's mean taken out, so that columns of different level do not agree by that."""
+    a, b = labels - labels.mean(axis=0), predictions - predictions.mean(axis=0)
+    size = float(np.sqrt(np.sum(np.square(a)) * np.sum(np.square(b))))
+    return float(np.sum(a * b)) / size if size else 0.0
+
+
+def at_random(labels: NDArray[Any], predictions: NDArray[Any], score: Score, seed: int) -> tuple[float, float]:
+    """Mean and standard deviation of the score when labels and predictions are paired at random."""
+    rng = np.random.default_rng(seed)
+    a, b = thinned(labels), thinned(predictions)
+    scores = [score(a[rng.permutation(len(a))], b) for _ in range(PAIRINGS)]
+    return float(np.mean(scores)), float(np.std(scores))
+
+
+def thinned(values: NDArray[Any]) -> NDArray[Any]:
+    """(samples, positions) with no more positions than `POSITIONS`."""
+    flat = values.reshape(len(values), -1)
+    return flat[:, :: max(1, flat.shape[1] // POSITIONS)]
+
+
+def best_order(labels: NDArray[Any], predictions: NDArray[Any], score: Score) -> tuple[str, float]:
+    """The other order of the labels that agrees best, of all shifts and the reverse, in words, and its score."""
+    a, b = thinned(labels), thinned(predictions)
+    count = len(a)
+    reach = range(1, count) if count <= MOST_SAMPLES else [*range(1, 65), *range(count - 64, count)]
+    tried = {_shift(s, count): score(np.roll(a, s, axis=0), b) for s in reach}
+    tried["in reverse order"] = score(a[::-1], b)
+    words = max(tried, key=lambda k: tried[k])
+    return words, tried[words]
+
+
+def _shift(rows: int, count: int) -> str:
+    down = rows if rows <= count // 2 else rows - count
+    return f"moved by {abs(down)} row{'s' if abs(down) > 1 else ''} {'down' if down > 0 else 'up'}"
+
+
+def follows_inputs(x: Sequence[NDArray[Any]], labels: NDArray[Any], score: Score, seed: int) -> float:
+    """How much better nearest neighbours agree in their labels than by chance, in standard deviations of chance.
+
+    The larger figure where samples can be compared in two ways, by value and by which numbers they hold.
+    """
+    rows = np.sort(np.random.default_rng(seed).permutation(len(labels))[:MOST_SAMPLES])
+    if len(rows) <= NEIGHBOURS + 1:
+        return 0.0
+    views = [np.concatenate([_values(a[rows]) for a in x], axis=1)]
+    if all(_tokens(a) for a in x):
+        views.append(np.concatenate([_present(a[rows]) for a in x], axis=1))
+    y = thinned(labels[rows])
+    return max(_coincidence(_nearest(view), y, score, seed) for view in views)
+
+
+def _coincidence(near: NDArray[np.intp], y: NDArray[Any], score: Score, seed: int) -> float:
+    rng = np.random.default_rng(seed)
+    seen = np.mean([score(y[near[:, k]], y) for k in range(NEIGHBOURS)])
+    drawn = []
+    for _ in range(PAIRINGS):
+        z = y[rng.permutation(len(y))]
+        drawn.append(np.mean([score(z[near[:, k]], z) for k in range(NEIGHBOURS)]))
+    spread = float(np.std(drawn))
+    return float(seen - np.mean(drawn)) / spread if spread > 0 else 0.0
+
+
+def _tokens(x: NDArray[Any]) -> bool:
+    return x.ndim == 2 and x.dtype.kind in "fiu" and bool(x.min() >= 0 and x.max() > 2 and np.all(x == np.round(x)))
+
+
+def _present(x: NDArray[Any]) -> Array:
+    """Which numbers a sample holds, (samples, WORDS), numbers beyond folded over."""
+    found = np.zeros((len(x), WORDS))
+    found[np.arange(len(x))[:, None], x.astype(np.int64) % WORDS] = 1.0
+    return found
+
+
+def _values(x: NDArray[Any]) -> Array:
+    """(samples, features), each of unit spread."""
+    flat = x.reshape(len(x), -1)
+    flat = np.nan_to_num(flat[:, :: max(1, flat.shape[1] // FEATURES)].astype(np.float64), posinf=0.0, neginf=0.0)
+    spread = flat.std(axis=0)
+    kept = spread > 0
+    return np.asarray((flat[:, kept] - flat[:, kept].mean(axis=0)) / spread[kept])
+
+
+def _nearest(features: Array) -> NDArray[np.intp]:
+    """The nearest other samples of each, (samples, neighbours), nearest first."""
+    squares = np.sum(np.square(features), axis=1)
+    distance = squares[:, None] + squares[None, :] - 2 * features @ features.T
+    np.fill_diagonal(distance, np.inf)
+    return np.argsort(distance, axis=1, kind="stable")[:, :NEIGHBOURS]
