@@ -84,19 +84,27 @@ def channel_p_values(moments: SampleMoments, kl: Array, epsilon: float, stored_s
     To second order KL = (d^2 + (r - 1)^2 / 2) / 2, with the variances of d and r over samples of this size from the
     scatter of the samples' own contributions; the gamma law is that of `Chance`.
     """
-    whole = pool(moments)
-    share = (moments.count / moments.count.sum())[:, None]
-    offset = moments.mean - whole.mean
-    scale = np.maximum(whole.variance + epsilon, 1e-300)
+    of_mean, of_ratio = sampling_variances(moments, epsilon)
     grown = 1.0 + moments.samples / max(stored_samples, 1.0)
-    of_mean = np.sum(share**2 * offset**2, axis=0) / scale * grown
-    own = moments.variance + offset**2 - whole.variance
-    of_ratio = np.sum(share**2 * own**2, axis=0) / scale**2 * grown
+    of_mean, of_ratio = of_mean * grown, of_ratio * grown
     mean = 0.5 * (of_mean + 0.5 * of_ratio)
     variance = 0.5 * (of_mean**2 + 0.25 * of_ratio**2)
     with np.errstate(all="ignore"):
         p = stats.gamma.sf(kl, mean**2 / variance, scale=variance / mean)
     return np.asarray(np.where(mean > 0, np.nan_to_num(p, nan=0.0), np.where(kl > 0, 0.0, 1.0)))
+
+
+def sampling_variances(moments: SampleMoments, epsilon: float) -> tuple[Array, Array]:
+    """How much a channel's mean (in its own variance) and variance (relative) vary by sampling; (channels,) each.
+
+    From the scatter of the samples' own contributions to either.
+    """
+    whole = pool(moments)
+    share = (moments.count / moments.count.sum())[:, None]
+    offset = moments.mean - whole.mean
+    scale = np.maximum(whole.variance + epsilon, 1e-300)
+    own = moments.variance + offset**2 - whole.variance
+    return np.sum(share**2 * offset**2, axis=0) / scale, np.sum(share**2 * own**2, axis=0) / scale**2
 
 
 def discoveries(p_values: Sequence[float] | Array) -> NDArray[np.bool_]:

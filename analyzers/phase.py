@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import factorial
+from typing import Literal
 
 import numpy as np
 
@@ -29,6 +30,9 @@ FOLDS_SMALL = 4  # Fewer samples: hold out a quarter, so that statistics still r
 LARGE = 64
 FEWEST = 4  # With fewer samples the sampling noise cannot be estimated: nothing is called significant by it.
 HUGE_OUTPUT = 1e6  # Stands for infinities in distances, so that a broken output counts as far away, not as undefined.
+
+
+Divergent = Literal["no", "beyond_noise", "far"]
 
 
 @dataclass(frozen=True)
@@ -110,12 +114,13 @@ def assess(
     repeats: Sequence[Pass],
     fitted: Calibrated | None,
     mechanisms: dict[Mechanism, float],
-    divergent: bool,
+    divergent: Divergent,
 ) -> Gap:
     """Put the gap together and decide what of it is beyond noise; `inferences` and `repeats` are passes in each phase,
     at least one; `divergent` says whether any layer's divergence is beyond noise, without which no systematic gap can
-    be. Where inference repeated differs from itself (random layers, a device that adds up in any order), that is part
-    of the floor too.
+    be, or far beyond, with which chance alone is no explanation and only the size of the gap is in question. Where
+    inference repeated differs from itself (random layers, a device that adds up in any order), that is part of the
+    floor too.
     """
     inference, training = inferences[0], repeats[0]
     base, trained = flatten(inference.outputs), flatten(training.outputs)
@@ -128,7 +133,9 @@ def assess(
     each = evaluator.per_sample(inference.outputs)
     training_gain = paired(each, _mean_loss(evaluator, repeats))
     statistics_gain = paired(each, evaluator.per_sample(fitted.held_out)) if fitted else None
-    beyond = divergent and systematic > SIGNIFICANT_RATIO * floor  # never, where the floor is unknown
+    net = math.sqrt(max(systematic**2 - floor**2, 0.0))
+    certain = divergent == "far" and net > max(floor, MATERIAL_RMS_LABELLED)
+    beyond = divergent != "no" and (systematic > SIGNIFICANT_RATIO * floor or certain)  # never, where it is unknown
     material = _matters(statistics_gain) or systematic > (MATERIAL_RMS if each is None else MATERIAL_RMS_LABELLED)
     drawn = mechanisms.get("stochastic_layers", 0.0) + mechanisms.get("augmentation", 0.0)
     return Gap(
@@ -143,7 +150,11 @@ def assess(
         systematic_significant=beyond and material,
         training_better=_matters(training_gain) and training_gain is not None and training_gain.z > PAIRED_Z,
         stochastic_significant=drawn > MATERIAL_RMS,
-        undecided=divergent and material and not beyond and systematic > MATERIAL_RMS and not systematic <= floor,
+        undecided=divergent != "no"
+        and material
+        and not beyond
+        and systematic > MATERIAL_RMS
+        and not systematic <= floor,
     )
 
 

@@ -1,9 +1,9 @@
 """What can be wrong: one file a cause. A cause's code in the report is its file's name.
 
 Each module has `TITLE`, `SOURCE` (where the mechanism is described) and `judge(case) -> Finding | None`, a pure
-function of the measured numbers; where it applies, `RESIDUAL = True` (it stands only where no specific cause does) and
-`BENIGN = True` (it says what is as it should be, and answers the question where no fault is loud). To add a cause, add
-a file and its test; nothing else.
+function of the measured numbers; where it applies, `RESIDUAL = True` (it stands only where no specific cause does),
+`BENIGN = True` (it says what is as it should be, and answers the question where no fault is loud) and `OUTSIDE = True`
+(a fault that no difference between the phases comes from). To add a cause, add a file and its test; nothing else.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ class Cause:
     source: str
     residual: bool
     benign: bool
+    outside: bool
     module: Any
 
     def judge(self, case: Case) -> Finding | None:
@@ -42,7 +43,16 @@ def registered() -> tuple[Cause, ...]:
     names = sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
     modules = [(n, importlib.import_module(f"{__name__}.{n}")) for n in names]
     return tuple(
-        Cause(n, m.TITLE, m.SOURCE, getattr(m, "RESIDUAL", False), getattr(m, "BENIGN", False), m) for n, m in modules
+        Cause(
+            n,
+            m.TITLE,
+            m.SOURCE,
+            getattr(m, "RESIDUAL", False),
+            getattr(m, "BENIGN", False),
+            getattr(m, "OUTSIDE", False),
+            m,
+        )
+        for n, m in modules
     )
 
 
@@ -58,8 +68,19 @@ def judge_all(case: Case) -> list[tuple[Cause, Finding]]:
     """Every cause that is present, most likely first: by severity, then confidence, then harm.
 
     A residual cause is what remains when nothing specific explains the gap: it stands only where no specific one does.
+    Faults outside the phase explain none of it, and come after those of their severity that do where there is a gap.
     """
     found = [(c, f) for c in registered() if (f := c.judge(case)) is not None]
-    specific = any(f.severity != "info" and not c.residual for c, f in found)
+    specific = any(f.severity != "info" and not c.residual and not c.outside for c, f in found)
     found = [(c, f) for c, f in found if not (specific and c.residual)]
-    return sorted(found, key=lambda cf: (SEVERITY_RANK[cf[1].severity], -cf[1].confidence, -cf[1].harm, cf[0].code))
+    gap = case.gap.significant
+    return sorted(
+        found,
+        key=lambda cf: (
+            SEVERITY_RANK[cf[1].severity],
+            gap and cf[0].outside,
+            -cf[1].confidence,
+            -cf[1].harm,
+            cf[0].code,
+        ),
+    )

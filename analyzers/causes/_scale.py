@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 from analyzers.case import Case, LayerCase, ScaleTrial
 
 COLLAPSE = 0.1  # The trial must remove nine tenths of the divergence, in the first layers and behind.
-CLOSE = 0.25  # ... and of the distance to the training phase's outputs three quarters, which hides the scale by itself.
-NEARER = 0.6  # Beside the noise of single batches, which no correction removes, it must come this much nearer at least.
+CLOSE = 0.25  # ... and three quarters of the distance to the training phase's outputs, which hides the scale by itself;
+ROUGH = 0.1  # the noise of single batches, which no correction removes, is taken out of it, and known to a tenth.
 ONE_FACTOR = 0.15  # Spread over channels of the factor that each wants: one common to all leaves sampling noise.
+CHANCE = 1.5  # Times the spread that sampling gives on average.
 DEEP_KL = 0.05  # Nats: what layers of healthy nets on fresh samples stay well below ...
 DEEP_FLOORS = 5.0  # ... or this many noise floors, where the sample is small.
 NOTABLE_FACTOR = 0.1  # A factor within 10 % of 1, with little offset, is no forgotten preprocessing.
@@ -25,17 +28,25 @@ def scale_explains(case: Case) -> bool:
     if trial is None:
         return False
     first = [x for x in case.layers if x.path in trial.paths]
-    if not _notable(trial, first) or trial.spread > ONE_FACTOR or any(x.at_start for x in first):
+    if not _notable(trial, first) or trial.spread > allowed_spread(trial) or any(x.at_start for x in first):
         return False
     if any(not 0.0 < x.momentum < 1.0 for x in first):
         return False  # Statistics that could not move belong to another domain.
     collapsed = trial.kl_after < COLLAPSE * trial.kl_before
     # Undoing a lag leaves errors of its own behind the first layers, which pile up there.
     behind = trial.deep_kl_after <= (1.0 if trial.lagging else COLLAPSE) * trial.deep_kl_before + 0.01
-    closer = trial.distance_after < min(
-        CLOSE * trial.distance_before + case.gap.batch_noise, NEARER * trial.distance_before
-    )
+    noise = case.gap.batch_noise
+    closer = _net(trial.distance_after, noise) <= CLOSE * _net(trial.distance_before, noise) + ROUGH * noise
     return collapsed and behind and closer and not _deep_disagrees(case, trial)
+
+
+def _net(distance: float, noise: float) -> float:
+    return math.sqrt(max(distance**2 - noise**2, 0.0))
+
+
+def allowed_spread(trial: ScaleTrial) -> float:
+    """How far the channels' own factors may lie apart and still be one: few samples with heavy tails scatter them."""
+    return math.hypot(ONE_FACTOR, CHANCE * trial.spread_by_chance)
 
 
 def _notable(trial: ScaleTrial, first: list[LayerCase]) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from analyzers.case import Case, Finding, ScaleTrial
 from analyzers.causes._contest import confidence
-from analyzers.causes._scale import ONE_FACTOR, scale_explains
+from analyzers.causes._scale import allowed_spread, scale_explains
 from analyzers.causes._shared import loss_evidence, severity_of_gap
 from analyzers.report import Evidence
 
@@ -25,7 +25,7 @@ def judge(case: Case) -> Finding | None:
         return None
     formula = correction(trial)
     return Finding(
-        confidence(case, "input_scaling_mismatch", most=0.96 if trial.spread < ONE_FACTOR / 2 else 0.85),
+        confidence(case, "input_scaling_mismatch", most=0.96 if trial.spread < allowed_spread(trial) / 2 else 0.85),
         "warning" if (found := severity_of_gap(case)) == "info" else found,  # the wrong input is a fault without a gap
         f"One factor explains every channel of {_names(trial.paths)}, the first to see the input: with {formula} in "
         f"place of x the inference phase agrees with the training phase (distance {trial.distance_before:.2g} before, "
@@ -66,7 +66,11 @@ def _evidence(case: Case, trial: ScaleTrial) -> list[Evidence]:
         Evidence(name="factor_that_restores", value=trial.factor, reference=1.0, layer=first),
         Evidence(name="offset_that_restores", value=trial.offset, reference=0.0, layer=first),
         Evidence(
-            name="spread_of_factor_over_channels", value=trial.spread, unit="log", reference=ONE_FACTOR, layer=first
+            name="spread_of_factor_over_channels",
+            value=trial.spread,
+            unit="log",
+            reference=allowed_spread(trial),
+            layer=first,
         ),
         Evidence(
             name="divergence_after_correction",

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import optimize
 
+from analyzers import noise
 from analyzers.case import LayerCase, ScaleTrial
 from analyzers.evaluation import Evaluator
 from analyzers.observation import Observer, Pass
@@ -27,7 +28,7 @@ from analyzers.statistics import Array, Moments, divergence, kl_per_channel, mix
 from analyzers.switchboard import Constants, Setting
 
 LINEARITY = 1e-3  # Response to a doubled input against twice the response: float32 convolutions keep within 1e-5.
-SAMPLES = 64  # Enough to fix one factor and one offset from all channels.
+SAMPLES = 256  # Enough to fix one factor and one offset from all channels.
 CANDIDATES = 8  # Layers looked at in order of data flow; those that see the input linearly stand at the front.
 HOPELESS = (
     0.2  # Share of the divergence that the best correction may leave; what explains less is not worth two passes.
@@ -35,6 +36,7 @@ HOPELESS = (
 EXPLAINED = 0.7  # Share of a layer's divergence that a lag must explain before it is undone to look behind it.
 LAGGING = 0.03  # Weight of the start below which a lag hides no scale ...
 HOPELESS_LAG = 0.9  # ... and above which undoing it multiplies every error by ten or more.
+AS_PREDICTED = 0.02  # Standard deviations: rounding of float32 where offsets are large stays below, a bend does not.
 SILENT = 1e-12  # Variances below this are those of dead channels.
 
 
@@ -60,11 +62,29 @@ def trial(
     shifted, one = _glimpse(observer, 1, 1, rows, names), _glimpse(observer, 0, 1, rows, names)
     deep = [x for x in layers if x.path not in names]
     caught_up = _caught_up(first, deep)
-    found = _solve([caught_up.get(x.path, x) for x in first], _Responses(plain, shifted, zero, one))
+    responses = _Responses(plain, shifted, zero, one)
+    found = _solve([caught_up.get(x.path, x) for x in first], responses)
+    straight = names if found is None else _straight(observer, responses, found, rows, names)
+    if found is not None and straight and straight != names:
+        names = straight
+        found = _solve([caught_up.get(x.path, x) for x in first if x.path in names], responses)
     if found is None:
         return None
     known = [caught_up.get(x.path, x) for x in layers]
     return _try(observer, evaluator, known, names, found, (inference, training), lagging=bool(caught_up))
+
+
+def _straight(observer: Observer, responses: _Responses, found: _Found, rows: Rows, names: list[str]) -> list[str]:
+    """The layers that respond to the correction as predicted: a bent response looks straight to a tiny input."""
+    seen = _glimpse(observer, found.factor, found.offset, rows, names)
+    return [n for n in names if _near(responses.at(n, found.factor, found.offset), seen[n])]
+
+
+def _near(predicted: Moments, seen: Moments) -> bool:
+    scale = np.sqrt(seen.variance) + SILENT
+    mean = np.abs(predicted.mean - seen.mean) / scale
+    spread = np.abs(np.sqrt(predicted.variance) - np.sqrt(seen.variance)) / scale
+    return max(float(np.median(mean)), float(np.median(spread))) < AS_PREDICTED
 
 
 def _caught_up(first: Sequence[LayerCase], deep: Sequence[LayerCase]) -> dict[str, LayerCase]:
@@ -199,6 +219,7 @@ def _try(
         factor=found.factor,
         offset=found.offset,
         spread=found.spread,
+        spread_by_chance=_by_chance(first, wanted),
         kl_before=_mean_kl(first, before),
         kl_after=_mean_kl(first, after),
         deep_kl_before=_mean_kl(deep, before),
@@ -210,6 +231,12 @@ def _try(
         loss_after=loss_after,
         lagging=lagging,
     )
+
+
+def _by_chance(first: Sequence[LayerCase], run: Pass) -> float:
+    """Standard deviation of half the log variance ratio by sampling, root mean square over channels."""
+    each = [noise.sampling_variances(s, SILENT)[1] for x in first for s in run.seen[x.path]]
+    return 0.5 * float(np.sqrt(np.mean(np.concatenate(each))))
 
 
 def _constants(stored: Moments) -> Constants:
