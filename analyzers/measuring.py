@@ -13,7 +13,7 @@ from analyzers.case import Case, Gap, LayerCase, Mechanism
 from analyzers.evaluation import Evaluator
 from analyzers.layer_cases import layer_cases
 from analyzers.observation import Observer, Pass
-from analyzers.phase import Calibrated, assess, calibrated, mechanisms, setting_of
+from analyzers.phase import Calibrated, Divergent, assess, calibrated, mechanisms, setting_of
 from analyzers.probes import heads, initial_weights, input_scale, inputs, misfits, normalizations, shuffling
 from analyzers.probes import labels as label_checks
 from analyzers.report import Check, PhaseFigures
@@ -21,6 +21,9 @@ from analyzers.switchboard import Setting
 from analyzers.symptoms import LabelFacts
 
 WELL = 0.95  # Share of right decisions at which nobody need ask whether the images are as they should be.
+FAR_FLOORS = 10.0  # A divergence this many noise floors high is no chance, whatever the tails ...
+FAR_KL = 0.1  # ... and in nats, beyond the drift of statistics while weights still moved in a healthy training.
+FAR = 0.5  # Nats in the first layer: an input so unlike the training data that its scale is tried even without a gap.
 REPEATS = 4  # Training-phase passes where layers draw at random: halves the noise of the figures of one draw.
 REPLAY_TOLERANCE = 1e-5  # Relative; float32 rounding of a reordered reduction, far below any gap worth naming.
 SAME_OUTPUT = 1e-6  # Relative difference of a repeated inference pass that is rounding, not randomness.
@@ -52,7 +55,7 @@ def measure(observer: Observer, evaluator: Evaluator, iterations: int | None, st
     step(0.45)
     fitted = calibrated(observer, training, as_trained="stochastic_layers" in parts or "augmentation" in parts)
     layers = layer_cases(observer, inference, training)
-    gap = assess(evaluator, [inference, again], repeats, fitted, parts, any(x.significant for x in layers))
+    gap = assess(evaluator, [inference, again], repeats, fitted, parts, _divergent(layers))
     step(0.65)
     open_gap = gap.systematic_significant or gap.training_better or gap.undecided
     attribution = _attribution(observer, training, parts, layers, identical and open_gap)
@@ -77,7 +80,8 @@ def _case(
     fitted: Calibrated | None,
 ) -> Case:
     active = [x for x in layers if x.uses_batch]
-    worth_trying = gap.systematic_significant or gap.undecided
+    far = bool(active) and active[0].significant and active[0].figures.kl > FAR
+    worth_trying = gap.systematic_significant or gap.undecided or far
     training = repeats[0]
     facts = _label_facts(observer, evaluator, inference, training, fitted if gap.systematic_significant else None)
     well = bool(facts) and all(x.accuracy > WELL for x in facts)
@@ -119,6 +123,13 @@ def _label_facts(
     other = label_checks.facts(observer, evaluator, fitted.held_out, training.outputs)
     pairs = zip(plain, other, strict=True)
     return [a if a.permuted_accuracy >= b.permuted_accuracy else replace(b, calibrated=True) for a, b in pairs]
+
+
+def _divergent(layers: list[LayerCase]) -> Divergent:
+    """How surely the stored statistics of any layer are not those of the batch."""
+    if any(x.significant and x.figures.kl > max(FAR_FLOORS * x.noise_floor, FAR_KL) for x in layers):
+        return "far"
+    return "beyond_noise" if any(x.significant for x in layers) else "no"
 
 
 def _first_training_pass(observer: Observer) -> Pass:
