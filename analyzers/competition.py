@@ -8,8 +8,8 @@ most robust is taken, in this order:
 1. `LIGHT`: the sample's statistics with a prior at a fifth of the weight. A prior that is off by much shows in the
    loss; one that is off by little costs a fifth of that, and takes the worst of a small sample's noise away.
 2. recalibration alone: no assumption about the prior, all of the sample's noise.
-3. equal weights, then the prior at four fifths: the more weight, the more the prior must be right.
-4. the prior alone: takes nothing from the sample, rests on its assumption entirely.
+3. equal weights, then the prior alone, which takes nothing from the sample: the more weight, the more the prior must be
+   right. Each is tried only where the lighter prior before it helped, since every way costs a pass.
 
 A prior that is right beyond doubt (sound channels of a corrupt layer) is kept as it is, before all others.
 """
@@ -34,8 +34,10 @@ NOTHING = "doing nothing"
 LIGHT = (
     0.2  # The prior's share that bounds its harm to a fifth, and still halves the noise of a small sample's extremes.
 )
-SHARES = (LIGHT, 0.0, 0.5, 0.8)  # In order of robustness; the prior counts as n/4, 0, n and 4n samples beside n.
+EQUAL = 0.5
 FEWEST_SAMPLES = 16  # Below this folds are of fewer than four samples, whose mean losses order nothing.
+
+WORST = 1e6  # Stands for a loss that is not finite.
 
 Score = Callable[[Outputs], Array]
 """The loss of each sample, (samples,), finite; lower is better."""
@@ -64,35 +66,58 @@ class Choice:
 
 def compete(observer: Observer, score: Score, base: Outputs, fitted: Calibrated, prior: Prior | None) -> Choice:
     """Choose among all ways that apply; `base` are the inference phase's outputs with the stored statistics."""
-    ways = _ways(prior) if observer.batch.samples >= FEWEST_SAMPLES and fitted.parts else [RECALIBRATED]
-    held_out = [_held_out(observer, fitted, prior, w) for w in ways]
-    scores = [score(o) for o in held_out]
+    if prior is None or not fitted.parts or observer.batch.samples < FEWEST_SAMPLES:
+        return Choice(RECALIBRATED, fitted, None, [_rival(NOTHING, score(base), None)])
+    tried = _tried(observer, score, fitted, prior)
     everyone = np.arange(observer.batch.samples)
-    taken = ways[_choose(scores, everyone)]
-    rivals = [
-        _rival(w.name, s, score(base)) for w, s in zip(ways, scores, strict=True) if w is not taken and len(ways) > 1
-    ]
-    if len(ways) > 1:
-        fair = [held_out[_choose(scores, np.setdiff1d(everyone, part))].take(part) for part in fitted.parts]
-        mixed = _mixed(fitted.constants, prior, taken.share)
-        fitted = replace(fitted, constants=mixed, held_out=_in_order(fair, fitted.parts))
-    rivals.append(_rival(NOTHING, score(base), None))
-    return Choice(taken, fitted, prior if taken.share else None, rivals)
+    taken = tried[_choose([t.scores for t in tried], everyone)].way
+    fair = [tried[_choose([t.scores for t in tried], np.setdiff1d(everyone, p))].held_out.take(p) for p in fitted.parts]
+    mixed = _mixed(fitted.constants, prior, taken.share)
+    rivals = [_rival(t.way.name, t.scores, score(base)) for t in tried if t.way is not taken]
+    return Choice(
+        taken,
+        replace(fitted, constants=mixed, held_out=_in_order(fair, fitted.parts)),
+        prior if taken.share else None,
+        [*rivals, _rival(NOTHING, score(base), None)],
+    )
 
 
-RECALIBRATED = Way("statistics of the sample alone", 0.0)
+RECALIBRATED = Way("the sample's statistics alone", 0.0)
 
 
-def _ways(prior: Prior | None) -> list[Way]:
-    """The ways that apply, most robust first."""
-    if prior is None:
-        return [RECALIBRATED]
-    what = "the stored statistics" if prior.updates is None else "the stored statistics with the lag undone"
+@dataclass(frozen=True)
+class _Tried:
+    way: Way
+    held_out: Outputs
+    scores: Array
+
+
+def _tried(observer: Observer, score: Score, fitted: Calibrated, prior: Prior) -> list[_Tried]:
+    """The ways that were tried, most robust first."""
+
+    def attempt(way: Way) -> _Tried:
+        outputs = _held_out(observer, fitted, prior, way)
+        return _Tried(way, outputs, score(outputs))
+
+    plain = attempt(RECALIBRATED)
+    what = "the stored ones" if prior.updates is None else "the stored ones, lag undone,"
     if prior.sound:
-        return [Way(f"{what} kept in sound channels, those of the sample in the others", 1.0), RECALIBRATED]
-    ways = [RECALIBRATED if not s else Way(f"those of the sample blended with {what}, {s:.0%}", s) for s in SHARES]
-    alone = prior.complete and prior.updates is not None  # Stored statistics alone are the model as it was sent.
-    return [*ways, Way(f"{what} alone", 1.0)] if alone else ways
+        return [attempt(Way("the stored statistics in sound channels, the sample's in the others", 1.0)), plain]
+    blends = [Way(f"the sample's statistics blended with {what} at a weight of {s:.0%}", s) for s in (LIGHT, EQUAL)]
+    heavier = [blends[1], Way(f"{what.rstrip(',')} alone", 1.0)] if _stands_alone(prior) else [blends[1]]
+    light = attempt(blends[0])
+    tried, before, last = [light, plain], plain, light
+    for way in heavier:
+        if last.scores.mean() >= before.scores.mean():
+            break
+        before, last = last, attempt(way)
+        tried.append(last)
+    return tried
+
+
+def _stands_alone(prior: Prior) -> bool:
+    """Stored statistics alone are the model as it was sent, unless something in them was put right."""
+    return prior.complete and prior.updates is not None
 
 
 def _held_out(observer: Observer, fitted: Calibrated, prior: Prior | None, way: Way) -> Outputs:
@@ -126,7 +151,11 @@ def _choose(scores: Sequence[Array], rows: Rows) -> int:
 
 
 def _rival(name: str, scores: Array, nothing: Array | None) -> RivalVariant:
-    gain: Paired | None = None if nothing is None else paired(nothing, scores)
+    broken = bool(scores.max() >= WORST), nothing is not None and bool(nothing.max() >= WORST)
+    gain: Paired | None = None if nothing is None or any(broken) else paired(nothing, scores)
     return RivalVariant(
-        variant=name, mean=float(scores.mean()), interval=gain.interval if gain else None, samples=len(scores)
+        variant=name,
+        mean=float("inf") if broken[0] else float(scores.mean()),
+        interval=gain.interval if gain else None,
+        samples=len(scores),
     )

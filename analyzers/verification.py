@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analyzers.case import Paired
-from analyzers.competition import FEWEST_SAMPLES, Choice, Score, compete
+from analyzers.competition import FEWEST_SAMPLES, WORST, Choice, Score, compete
 from analyzers.evaluation import Evaluator, prediction_agreement
 from analyzers.observation import Observer, Pass
 from analyzers.outputs import Outputs, Rows
@@ -25,7 +25,6 @@ from analyzers.report import Verification, VerificationStatus
 from analyzers.statistics import Array, relative_rms
 from analyzers.wording import plural
 
-WORST = 1e6  # Stands for a loss that is not finite.
 FEWER_RIGHT = 0.02  # Share of right decisions whose loss an owner would mind, whatever the loss function says.
 
 
