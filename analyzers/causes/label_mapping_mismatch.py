@@ -11,7 +11,8 @@ TITLE = "The labels and the model number the classes differently"
 SOURCE = "Kuhn, The Hungarian Method for the Assignment Problem (1955), on the confusion matrix"
 OUTSIDE = True
 
-CLEAN = 0.6  # Share of right decisions among those that a renaming changes: a model that errs is not so consistent.
+CLEAN = 0.6  # Share of right decisions among those that a renaming changes: a model that errs is not so consistent ...
+AS_BELIEVED = 0.75  # ... or this part of the share that the model itself believes to get right, if that is less.
 CERTAIN_Z = 3.0  # Standard errors by which the renaming must beat the labels as sent, counted on held-out samples.
 CONFIRMED = 2  # Classes that bear a renaming out: it takes two to exchange names; one is a class never predicted.
 BOTH_PHASES = 0.5  # Of the gain, in the training phase too: the labels are the same in both, a broken phase is not.
@@ -55,7 +56,7 @@ def applies(x: LabelFacts) -> bool:
     return bool(
         x.renaming
         and x.renaming_z >= CERTAIN_Z
-        and x.clean >= CLEAN
+        and x.clean >= min(CLEAN, AS_BELIEVED * x.confidence)
         and x.confirmed >= CONFIRMED
         and (x.calibrated or trained_gain >= BOTH_PHASES * gain)
     )

@@ -17,10 +17,11 @@ OUTSIDE = True
 
 FEWEST = 24  # Samples: with fewer, chance level and a poor model cannot be told apart in two or three classes.
 SURE = 2.0  # Standard errors below what a model would reach that is right half as often beyond chance as it believes.
+RENAMED_SD = 4.5  # Standard deviations above chance for the best of the renamings tried, of which there are many.
 MARGIN = 0.25  # Of confidence beyond chance: an untrained or overwhelmed model is unsure of itself.
 ALIKE = 0.15  # Distance of the class histograms, beyond sampling: the same classes in nearly the same proportions.
 RESTORED_Z = 5.0  # Standard deviations above chance for another order of the rows, of which as many are tried as rows.
-FOLLOW_Z = 3.0  # Standard deviations beyond chance by which neighbours share labels: then nobody shuffled them.
+FOLLOW_Z = 2.5  # Standard deviations beyond chance by which neighbours share labels: then nobody shuffled them.
 VARIED = (0.5, 1.5)  # Spread of predictions over that of labels: a regression that learned nothing predicts the mean.
 NEAR = 0.5  # Of the labels' standard deviation, between the means.
 
@@ -40,7 +41,8 @@ def judge(case: Case) -> Finding | None:
 
 def _misaligned(x: LabelFacts) -> bool:
     training = x.training_accuracy <= x.chance + 3 * max(x.chance_sd, 0.5 / math.sqrt(x.samples))
-    if not x.at_chance or not training or x.coding is not None:
+    renamed = x.permuted_accuracy <= x.chance + RENAMED_SD * x.chance_sd
+    if not (x.at_chance and training and renamed) or x.coding is not None:
         return False
     expected = min(x.confidence, 1.0 - x.histogram_distance)
     poor = 0.5 * (x.chance + expected)

@@ -14,8 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from analyzers.statistics import Array
-
 Classes = NDArray[np.intp]
 
 FOLDS = 10
@@ -43,14 +41,15 @@ class Renaming:
 
 def best(truth: Classes, guess: Classes, size: int, seed: int) -> Renaming:
     """The best renaming of predicted classes; `truth` and `guess` (samples, positions), numbers below `size`."""
-    fitted, counted = _assigned(truth, guess, size), _cross_fitted(truth, guess, size, seed)
+    fitted = _assigned(truth, guess, size)
+    counted, known = _cross_fitted(truth, guess, size, seed)
     usual = {rule: names[guess] for rule, names in _usual(size).items()}
     rule = max(usual, key=lambda r: float(np.mean(usual[r] == truth)), default=None)
     if rule is not None and np.mean(usual[rule] == truth) > np.mean(counted == truth) - AS_GOOD:
-        fitted, counted = _usual(size)[rule], usual[rule]
+        fitted, counted, known = _usual(size)[rule], usual[rule], np.ones_like(known)
     else:
         rule = None
-    moved = fitted[guess] != guess
+    moved = (fitted[guess] != guess) & known
     clean = float(np.mean((counted == truth)[moved])) if moved.any() else 0.0
     gain = np.mean(counted == truth, axis=1) - np.mean(guess == truth, axis=1)
     size_of_gain = float(np.sqrt(np.sum(np.square(gain))))
@@ -91,14 +90,15 @@ def _assigned(truth: Classes, guess: Classes, size: int) -> Classes:
     return np.asarray(linear_sum_assignment(confusion, maximize=True)[1], dtype=np.intp)
 
 
-def _cross_fitted(truth: Classes, guess: Classes, size: int, seed: int) -> Classes:
-    """Decisions renamed by what the other samples say."""
-    counted = guess.copy()
+def _cross_fitted(truth: Classes, guess: Classes, size: int, seed: int) -> tuple[Classes, NDArray[np.bool_]]:
+    """Decisions renamed by what the other samples say, and for which of them others said anything."""
+    counted, known = guess.copy(), np.zeros(guess.shape, dtype=bool)
     for part in np.array_split(np.random.default_rng(seed).permutation(len(truth)), min(FOLDS, len(truth))):
         rest = np.setdiff1d(np.arange(len(truth)), part)
         if rest.size:
             counted[part] = _assigned(truth[rest], guess[rest], size)[guess[part]]
-    return counted
+            known[part] = np.isin(guess[part], guess[rest])
+    return counted, known
 
 
 def _confirmed(truth: Classes, guess: Classes, names: Classes) -> int:
@@ -111,9 +111,3 @@ def _confirmed(truth: Classes, guess: Classes, names: Classes) -> int:
         most = both > MOSTLY * max(int(chosen.sum()), int(wanted.sum()))
         count += int(both >= SEEN and most)
     return count
-
-
-def majority(truth: Classes, size: int) -> tuple[float, Array]:
-    """The share of the commonest class, and the shares of all."""
-    shares = np.bincount(truth.ravel(), minlength=size) / max(truth.size, 1)
-    return float(shares.max()), shares
