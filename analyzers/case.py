@@ -36,9 +36,11 @@ class LayerCase:
     """One batch-normalizing layer, measured in a training-phase pass. Arrays are (channels,).
 
     `per_step`: called once for each step of a sequence; `last_step_kl` is then the divergence of the last step alone.
-    `batch_at_inference`: it normalized by its batch although the model was called for inference. `discovered`: its
-    divergence, and `discovered_channels`: those of its channels, that are beyond chance among all layers, or all
-    channels, that were looked at. `detectable`: the smallest divergence that this sample would show.
+    `averaged`: the mean of the statistics that single batches had, which is what moving averages converge to; in tiny
+    batches their variance is far below that of all samples together, `batch`. `batch_at_inference`: it normalized by
+    its batch although the model was called for inference. `discovered`: its divergence, and `discovered_channels`:
+    those of its channels, that are beyond chance among all layers, or all channels, that were looked at. `detectable`:
+    the smallest divergence that this sample would show.
     """
 
     path: str
@@ -52,6 +54,7 @@ class LayerCase:
     stored: Moments
     batch: Moments
     start: Moments
+    averaged: Moments
     figures: DivergenceFigures
     kl: Array
     noise_floor: float
@@ -194,6 +197,7 @@ class Case:
     reversed_channels: ChannelTrial | None = None
     shuffled: Paired | None = None
     carried_states: list[str] = field(default_factory=list)
+    changed_states: list[str] = field(default_factory=list)
     inference_drift: float = 0.0
     drawing_at_inference: list[str] = field(default_factory=list)
 

@@ -9,7 +9,7 @@ import numpy as np
 from analyzers.case import Case, Finding, LayerCase
 from analyzers.causes import Cause, contest
 from analyzers.causes._corruption import corrupt_channels
-from analyzers.causes.bn_statistics_unconverged import lags
+from analyzers.causes._lag import lags
 from analyzers.facts import environment
 from analyzers.measuring import Measured
 from analyzers.phase import SIGNIFICANT_RATIO

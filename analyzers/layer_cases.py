@@ -67,6 +67,7 @@ def _measured(observer: Observer, inference: Pass, training: Pass, site: Site) -
         calls=len(seen),
         uses_batch=uses_batch,
         batch=batch,
+        averaged=_averaged(training, path),
         figures=figures,
         kl=kl,
         noise_floor=max(law.floor for law in laws),
@@ -82,6 +83,13 @@ def _measured(observer: Observer, inference: Pass, training: Pass, site: Site) -
     # Several calls of one layer see other inputs each: only what is beyond chance in all of them counts.
     of_channels = np.max([noise.channel_p_values(s, kl, epsilon, sizes) for s in seen], axis=0)
     return _Judged(case, max(law.p_value(figures.kl) for law in laws), of_channels)
+
+
+def _averaged(training: Pass, path: str) -> Moments:
+    """The mean over batches, and over the layer's calls in each, of the statistics that the training phase applied."""
+    pairs = [call.applied for window in training.calls for call in window.get(path, [])]
+    mean, variance = (np.mean([np.asarray(p[i], dtype=np.float64) for p in pairs], axis=0) for i in (0, 1))
+    return Moments(mean, variance)
 
 
 def stored_moments(layer: Any) -> Moments:
@@ -114,6 +122,7 @@ def _unreached(site: Site) -> LayerCase:
         stored=stored,
         batch=stored,
         start=start_moments(layer),
+        averaged=stored,
         figures=divergence(stored, stored, float(layer.epsilon)),
         kl=zero,
         noise_floor=0.0,

@@ -14,7 +14,7 @@ from analyzers.evaluation import Evaluator
 from analyzers.layer_cases import layer_cases
 from analyzers.observation import Observer, Pass
 from analyzers.phase import Calibrated, Divergent, assess, calibrated, mechanisms, setting_of
-from analyzers.probes import heads, initial_weights, input_scale, inputs, misfits, normalizations, shuffling
+from analyzers.probes import heads, initial_weights, input_scale, inputs, misfits, normalizations, shuffling, states
 from analyzers.probes import labels as label_checks
 from analyzers.report import Check, PhaseFigures
 from analyzers.switchboard import Setting
@@ -22,7 +22,7 @@ from analyzers.symptoms import LabelFacts
 
 WELL = 0.95  # Share of right decisions at which nobody need ask whether the images are as they should be.
 FAR_FLOORS = 10.0  # A divergence this many noise floors high is no chance, whatever the tails ...
-FAR_KL = 0.1  # ... and in nats, beyond the drift of statistics while weights still moved in a healthy training.
+FAR_KL = 0.05  # ... and in nats, beyond the drift of statistics while weights still moved in a healthy training.
 FAR = 0.5  # Nats in the first layer: an input so unlike the training data that its scale is tried even without a gap.
 REPEATS = 4  # Training-phase passes where layers draw at random: halves the noise of the figures of one draw.
 REPLAY_TOLERANCE = 1e-5  # Relative; float32 rounding of a reordered reduction, far below any gap worth naming.
@@ -107,6 +107,7 @@ def _case(
         reversed_channels=None if well else inputs.reversed_channels(observer, evaluator, inference),
         shuffled=shuffling.shuffled(observer, evaluator, training) if gap.training_better else None,
         carried_states=observer.subject.carried_states,
+        changed_states=states.changed(observer),
     )
 
 

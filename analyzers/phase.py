@@ -20,7 +20,7 @@ from analyzers.switchboard import Constants, Setting
 
 SIGNIFICANT_RATIO = 2.0  # Over its own sampling noise, and only where a layer diverges beyond noise too: healthy nets
 # on heavy-tailed data reached 3.9 without any such layer, and 1.5 with one.
-MATERIAL_RMS_LABELLED = 0.2  # Where labels show that the loss stays, only a larger change of the outputs counts.
+MATERIAL_RMS_LABELLED = 0.2  # Where labels show that the loss stays, and no layer is far off, a larger change counts.
 MATERIAL_RMS = 0.1  # Of the outputs' spread: below this, decisions and losses of the nets measured did not move.
 PAIRED_Z = 4.0  # One-sided chance of 3e-5 per diagnosis that noise alone calls the training phase better.
 MATERIAL_LOSS = 0.1  # Relative change of the loss that an owner would notice.
@@ -134,9 +134,10 @@ def assess(
     training_gain = paired(each, _mean_loss(evaluator, repeats))
     statistics_gain = paired(each, evaluator.per_sample(fitted.held_out)) if fitted else None
     net = math.sqrt(max(systematic**2 - floor**2, 0.0))
-    certain = divergent == "far" and net > max(floor, MATERIAL_RMS_LABELLED)
+    certain = divergent == "far" and net > max(floor, MATERIAL_RMS)
     beyond = divergent != "no" and (systematic > SIGNIFICANT_RATIO * floor or certain)  # never, where it is unknown
-    material = _matters(statistics_gain) or systematic > (MATERIAL_RMS if each is None else MATERIAL_RMS_LABELLED)
+    least = MATERIAL_RMS if each is None or divergent == "far" else MATERIAL_RMS_LABELLED
+    material = _matters(statistics_gain) or systematic > least
     drawn = mechanisms.get("stochastic_layers", 0.0) + mechanisms.get("augmentation", 0.0)
     return Gap(
         total=total,

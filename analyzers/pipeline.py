@@ -19,6 +19,7 @@ from analyzers.causes import judge_all
 from analyzers.errors import BatchTooSmall, InvalidOption
 from analyzers.evaluation import Evaluator, compiled_from_config, compiled_from_names
 from analyzers.facts import Source, batch_facts, identity, model_facts
+from analyzers.judges import inferred
 from analyzers.measuring import measure
 from analyzers.observation import Observer
 from analyzers.prescribing import Prescription, prescribe
@@ -101,6 +102,7 @@ def _diagnose(
     batch = fit_batch(raw, *specs(model, raw))
     compiled, complaint = compiled_from_config(source.compile_config)
     compiled = compiled_from_names(compiled, options.loss, options.metrics)
+    compiled, judged_by = inferred(model, compiled, batch.output_names, batch.y)
     evaluator = Evaluator(compiled, batch.output_names, batch.y, batch.sample_weight)
     marks = [began, time.perf_counter()]
     with within_memory(), Observer(subject, batch, _batch_size(options, batch, subject), options.seed) as observer:
@@ -118,6 +120,8 @@ def _diagnose(
     measured.checks.append(_unchanged(observer))
     if complaint:
         measured.checks.append(Check(name="compile_settings", passed=False, detail=complaint))
+    if judged_by:
+        measured.checks.append(Check(name="judged_by", passed=None, detail=judged_by))
     if batch.y is not None and compiled.empty:
         measured.checks.append(Check(name="labels_used", passed=None, detail=LABELS_UNUSED))
     facts = model_facts(subject, compiled, source)

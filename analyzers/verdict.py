@@ -11,6 +11,8 @@ from analyzers.report import RemedyFinding, Severity, Verdict
 from analyzers.wording import plural
 
 ENOUGH = 16  # Samples from which on a quarter can be held out.
+PROBABLE_Z = 2.5  # One-sided chance of 0.6 % ...
+NOTABLE_GAIN = 0.25  # ... of a gain of a quarter of the loss, beside a cause with evidence of its own.
 CERTAIN = 0.9  # A cause this sure decides a gap whose own noise cannot be estimated (three samples, say).
 
 
@@ -30,11 +32,19 @@ def decide(case: Case, findings: list[tuple[Cause, Finding]]) -> Judgement:
     severity: Severity = loud[0][1].severity if loud else "info"
     if case.gap.significant or case.non_finite_outputs:
         return Judgement("phase_gap", severity if loud or not _unexplained(case, primary) else "warning", primary)
+    if loud and not loud[0][0].outside and loud[0][1].confidence >= CERTAIN and _probable(case):
+        return Judgement("phase_gap", severity, primary)
     if not case.gap.undecided:
         return Judgement("no_phase_gap", severity, primary)
     if loud and loud[0][1].confidence >= CERTAIN:
         return Judgement("phase_gap", severity, primary)
     return Judgement("inconclusive", "warning" if loud else "info", primary)
+
+
+def _probable(case: Case) -> bool:
+    """Whether the training phase is probably the better one: enough where a cause that was tried says why."""
+    gain = case.gap.training_gain
+    return gain is not None and gain.z > PROBABLE_Z and gain.mean > NOTABLE_GAIN * max(gain.before, gain.mean)
 
 
 def _benign(findings: list[tuple[Cause, Finding]]) -> str | None:

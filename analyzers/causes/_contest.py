@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from analyzers.case import Case, LayerCase, Rival
 from analyzers.causes._conversion import best_conversion
-from analyzers.causes._corruption import corrupt_channels, lagged
+from analyzers.causes._corruption import corrupt_channels
+from analyzers.causes._lag import lagged
 from analyzers.statistics import Array, Moments, kl_per_channel
 
 Channels = Mapping[str, NDArray[np.intp]]
@@ -41,6 +42,7 @@ def contest(case: Case) -> list[Rival]:
         "bn_statistics_unconverged": _left(layers, sound, lagged) / max(rest, NOTHING),
         "bn_statistics_never_updated": _left(layers, sound, lambda x: x.start if x.at_start else x.batch)
         / max(rest, NOTHING),
+        "bn_small_batch": _left(layers, sound, lambda x: x.averaged) / max(rest, NOTHING),
     }
     shares = {code: min(max(value, 0.0), 1.0) for code, value in shares.items()}
     shares["bn_conversion_mismatch"] = _after_conversion(case)

@@ -7,8 +7,9 @@ import math
 import numpy as np
 
 from analyzers.case import Case, LayerCase
+from analyzers.causes._lag import lagged
 from analyzers.causes._scale import scale_explains
-from analyzers.statistics import Moments, kl_per_channel
+from analyzers.statistics import kl_per_channel
 
 ABSURD_KL = (
     50.0  # Nats in one channel while the layer's median channel is below `SOUND_KL`: one outlier, not a cause for all.
@@ -43,16 +44,6 @@ def corrupt_channels(layer: LayerCase, case: Case) -> list[int]:
     if float(np.median(kl[rest])) <= SOUND_KL or _absurd_layer(layer, case):
         far |= (np.abs(ratio) > math.log(ABSURD_RATIO)) | (kl > ABSURD_KL)
     return sorted({*impossible, *(int(i) for i in rest if far[i])})
-
-
-def lagged(layer: LayerCase) -> Moments:
-    """What the layer would store if its statistics lagged as its clock says; what the batch has where none is read."""
-    if layer.clock is None or layer.at_start:
-        return layer.batch
-    w = layer.clock.weight_of_start
-    return Moments(
-        w * layer.start.mean + (1 - w) * layer.batch.mean, w * layer.start.variance + (1 - w) * layer.batch.variance
-    )
 
 
 def _absurd_layer(layer: LayerCase, case: Case) -> bool:

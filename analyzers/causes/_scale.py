@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 
 from analyzers.case import Case, LayerCase, ScaleTrial
+from analyzers.causes._lag import lags, left_by_lag
 
 COLLAPSE = 0.1  # The trial must remove nine tenths of the divergence, in the first layers and behind.
 CLOSE = 0.25  # ... and three quarters of the distance to the training phase's outputs, which hides the scale by itself;
 ROUGH = 0.1  # the noise of single batches, which no correction removes, is taken out of it, and known to a tenth.
 ONE_FACTOR = 0.15  # Spread over channels of the factor that each wants: one common to all leaves sampling noise.
+RIVAL = 0.5  # A lag of the first layers that leaves half as much, or less, is the better explanation.
 CHANCE = 1.5  # Times the spread that sampling gives on average.
 DEEP_KL = 0.05  # Nats: what layers of healthy nets on fresh samples stay well below ...
 DEEP_FLOORS = 5.0  # ... or this many noise floors, where the sample is small.
@@ -30,6 +32,8 @@ def scale_explains(case: Case) -> bool:
     first = [x for x in case.layers if x.path in trial.paths]
     if not _notable(trial, first) or trial.spread > allowed_spread(trial) or any(x.at_start for x in first):
         return False
+    if all(lags(x, case) for x in first) and left_by_lag(first) < RIVAL * trial.kl_after / max(trial.kl_before, 1e-12):
+        return False  # One weight of the start says it better than one factor.
     if any(not 0.0 < x.momentum < 1.0 for x in first):
         return False  # Statistics that could not move belong to another domain.
     collapsed = trial.kl_after < COLLAPSE * trial.kl_before

@@ -21,7 +21,8 @@ def judge(case: Case) -> Finding | None:
     untouched = [x for x in case.normalizing if x.at_start and x.significant]
     if not untouched or len(untouched) < MOST * len(case.normalizing):
         return None
-    if case.weights.untrained or case.inference_better:
+    gain = case.gap.statistics_gain
+    if case.weights.untrained or case.inference_better or (gain is not None and gain.mean < 0):
         return None
     return Finding(
         _confidence(case),

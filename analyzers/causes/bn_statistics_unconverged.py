@@ -7,11 +7,11 @@ domain, swapped or corrupt ones do neither.
 
 from __future__ import annotations
 
-import math
 import statistics
 
 from analyzers.case import Case, Finding, LayerCase
 from analyzers.causes._contest import confidence
+from analyzers.causes._lag import EXPLAINED, agrees, lags
 from analyzers.causes._scale import scale_alone_explains
 from analyzers.causes._shared import (
     divergence_evidence,
@@ -29,15 +29,6 @@ CODE = "bn_statistics_unconverged"
 TITLE = "Too few updates of the moving statistics for their momentum"
 SOURCE = "Ioffe and Szegedy, Batch Normalization (2015), section 3.1: inference uses moving averages"
 
-LAGGING = 0.03  # Weight of the start below which the lag is no reason for a gap worth naming.
-EXPLAINED = (
-    0.7  # Share of the divergence that the lag accounts for; lags measured lie above 0.9, other faults below 0.5.
-)
-EXPLAINED_WITH_CLOCK = 0.4  # Where the optimizer's own step count tells the same m^n, moving weights may blur the fit.
-TOGETHER = 1.5  # Layers of one momentum are updated together: none can keep much more of its start than another may.
-DECISIVE = 0.2  # With so much of the start left and both clocks agreeing, the sample's own noise floor decides nothing.
-CLOCK_TOLERANCE = 0.35  # Relative difference of the two counts that still counts as agreement: weights move meanwhile.
-
 
 def judge(case: Case) -> Finding | None:
     """Present where layers diverge, and a common m^n explains how."""
@@ -45,8 +36,8 @@ def judge(case: Case) -> Finding | None:
     if not lagging or case.inference_better or order_explains(case) or scale_alone_explains(case):
         return None
     updates = statistics.median(x.clock.updates for x in lagging if x.clock and x.clock.updates is not None)
-    agrees = _agrees(updates, case.optimizer_iterations)
-    most = 0.98 if agrees else 0.95 if not case.optimizer_iterations else 0.8
+    counted = agrees(updates, case.optimizer_iterations)
+    most = 0.98 if counted else 0.95 if not case.optimizer_iterations else 0.8
     return Finding(
         confidence(case, CODE, most=most),
         severity_of_gap(case),
@@ -55,34 +46,6 @@ def judge(case: Case) -> Finding | None:
         _evidence(case, lagging, updates),
         share(lagging, case),
     )
-
-
-def lags(layer: LayerCase, case: Case) -> bool:
-    """Whether this layer's divergence is a lag behind its batch statistics."""
-    clock = layer.clock
-    if (
-        clock is None
-        or layer.at_start
-        or clock.updates is None
-        or clock.updates < 0.5
-        or clock.weight_of_start < LAGGING
-    ):
-        return False
-    if clock.weight_of_start > TOGETHER * _common_bound(layer, case):
-        return False
-    agrees = _agrees(clock.updates, case.optimizer_iterations)
-    if not layer.significant and not (agrees and clock.weight_of_start > DECISIVE):
-        return False
-    return clock.explained > (EXPLAINED_WITH_CLOCK if agrees else EXPLAINED)
-
-
-def _common_bound(layer: LayerCase, case: Case) -> float:
-    """The least upper bound on the weight of the start among the layers that share this layer's momentum."""
-    return min(x.clock.bound for x in case.normalizing if x.clock is not None and x.momentum == layer.momentum)
-
-
-def _agrees(updates: float, iterations: int | None) -> bool:
-    return iterations is not None and iterations > 0 and abs(math.log(updates / iterations)) < CLOCK_TOLERANCE
 
 
 def _explanation(case: Case, lagging: list[LayerCase], updates: float) -> str:

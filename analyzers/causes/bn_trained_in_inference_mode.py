@@ -19,12 +19,11 @@ SOURCE = "tensorflow/tensorflow issues 32864 and 36073: the training flag did no
 def judge(case: Case) -> Finding | None:
     """Present where statistics never moved and labels say that the inference phase is the good one."""
     untouched = [x for x in case.normalizing if x.at_start and x.significant]
-    if not untouched or not case.inference_better or case.weights.untrained:
-        return None
     gain = case.gap.statistics_gain
-    assert gain is not None
+    if not untouched or gain is None or case.weights.untrained or not (case.inference_better or _as_good(case)):
+        return None
     return Finding(
-        0.95,
+        0.95 if case.inference_better else 0.75,
         "warning",
         f"The moving statistics of {plural(len(untouched), 'layer')} never left mean 0 and variance 1, and yet the "
         "inference phase predicts well while the training phase does not: the weights were fitted with these layers "
@@ -38,3 +37,10 @@ def judge(case: Case) -> Finding | None:
         ],
         case.gap.systematic,
     )
+
+
+def _as_good(case: Case) -> bool:
+    """Whether inference works and other statistics raise its loss, be it by little: trained ones would lower it."""
+    gain = case.gap.statistics_gain
+    works = all(x.accuracy > x.majority and x.accuracy >= x.training_accuracy for x in case.labels)
+    return gain is not None and gain.mean < 0 and works and case.gap.systematic_significant
