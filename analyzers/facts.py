@@ -14,7 +14,7 @@ import tensorflow as tf
 from analyzers.batches.spec import Batch
 from analyzers.evaluation import Compiled, describe
 from analyzers.report import ArrayFacts, BatchFacts, Environment, ModelFacts
-from analyzers.subjects.keras_model import KerasSubject
+from analyzers.traced import Subject
 
 MANY_CLASSES = 100  # Label counts beyond this many classes would dwarf the report.
 
@@ -31,7 +31,7 @@ class Source:
     batch_sha256: str | None = None
 
 
-def model_facts(subject: KerasSubject, compiled: Compiled, source: Source) -> ModelFacts:
+def model_facts(subject: Subject, compiled: Compiled, source: Source) -> ModelFacts:
     """What the model is."""
     loss, metrics = describe(compiled)
     drawn = [*subject.of_kind("stochastic"), *subject.of_kind("augmentation")]

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from analyzers.batches.spec import Batch
 from analyzers.outputs import Outputs, Rows, joined
 from analyzers.statistics import Moments, SampleMoments, average, concatenate, mixed
-from analyzers.subjects.keras_model import KerasSubject, State
-from analyzers.switchboard import Constants, Reached, Setting, SiteCall, Switchboard
+from analyzers.subjects.keras_model import State
+from analyzers.switchboard import Constants, Reached, Setting, SiteCall
+from analyzers.traced import Subject, board_of
 
 CALIBRATION_BYTES = 1 << 30  # Activations of one calibration batch stay near 1 GiB, which a default guest has to spare.
 ACTIVATIONS_PER_INPUT = (
@@ -66,11 +67,11 @@ def windows(samples: int, batch_size: int) -> list[tuple[Rows, Rows]]:
 class Observer:
     """Runs passes over one batch. A context manager: leaving it restores the model."""
 
-    def __init__(self, subject: KerasSubject, batch: Batch, batch_size: int, seed: int) -> None:
+    def __init__(self, subject: Subject, batch: Batch, batch_size: int, seed: int) -> None:
         self.subject, self.batch, self.seed = subject, batch, seed
         self.batch_size = min(batch_size, batch.samples)
         self.state = State(subject)
-        self.board = Switchboard(subject)
+        self.board = board_of(subject)
         self.mutable: list[int] = list(range(len(self.state.values)))
         self.passes_run = 0
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 
-from analyzers import depth, drafting
+from analyzers import depth, drafting, one_phase
 from analyzers.batches import fit_batch, raw_from_arrays, read_batch
 from analyzers.batches.spec import Batch, RawBatch
 from analyzers.causes import judge_all
@@ -27,9 +27,9 @@ from analyzers.report import Check, Report, Timing
 from analyzers.reported import reproduce
 from analyzers.running import within_memory
 from analyzers.signature import specs
-from analyzers.subjects.keras_model import KerasSubject
 from analyzers.subjects.loading import LoadedModel, load_model
 from analyzers.subjects.repair import write_repaired
+from analyzers.traced import Subject, checks, subject_of
 from analyzers.verdict import decide
 
 LABELS_UNUSED = (
@@ -98,7 +98,7 @@ def diagnose_live(
 def _diagnose(
     model: Any, raw: RawBatch, source: Source, options: Options, tell: Progress, began: float
 ) -> tuple[Report, Prescription]:
-    subject = KerasSubject(model)
+    subject = subject_of(model)
     batch = fit_batch(raw, *specs(model, raw))
     compiled, complaint = compiled_from_config(source.compile_config)
     compiled = compiled_from_names(compiled, options.loss, options.metrics)
@@ -117,7 +117,7 @@ def _diagnose(
         prescription = prescribe(observer, evaluator, measured, findings, judgement.primary)
         curve = depth.picture(observer, measured, prescription.constants)
         marks.append(time.perf_counter())
-    measured.checks.append(_unchanged(observer))
+    measured.checks.extend([_unchanged(observer), *checks(observer.board)])
     if complaint:
         measured.checks.append(Check(name="compile_settings", passed=False, detail=complaint))
     if judged_by:
@@ -128,6 +128,7 @@ def _diagnose(
     report = drafting.report(
         measured, findings, judgement, prescription, facts, batch_facts(batch, source.batch_sha256)
     )
+    prescription = one_phase.limit(subject, report, prescription)
     report.id = identity(observer.state.recorded_digest(), str(batch.samples), repr(options))
     report.timing_s = _timing(marks)
     report.depth = curve
@@ -135,7 +136,7 @@ def _diagnose(
     return report, prescription
 
 
-def _batch_size(options: Options, batch: Batch, subject: KerasSubject) -> int:
+def _batch_size(options: Options, batch: Batch, subject: Subject) -> int:
     if options.batch_size is not None and options.batch_size < 1:
         raise InvalidOption(f"batch_size must be 1 or more, it is {options.batch_size}")
     fixed = subject.fixed_batch
@@ -158,7 +159,7 @@ def _unchanged(observer: Observer) -> Check:
 
 def _write(model_path: Path, repaired_path: Path, loaded: LoadedModel, prescription: Prescription) -> Check:
     replacements = []
-    sites = {s.path: s.layer for s in KerasSubject(loaded.model).of_kind("batch_normalizing")}
+    sites = {s.path: s.layer for s in subject_of(loaded.model).of_kind("batch_normalizing")}
     for path, (mean, variance) in prescription.constants.items():
         replacements += [(sites[path].moving_mean, mean), (sites[path].moving_variance, variance)]
     manifest = write_repaired(model_path, repaired_path, loaded.model, replacements)

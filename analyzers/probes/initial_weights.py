@@ -14,8 +14,8 @@ import keras
 import numpy as np
 
 from analyzers.probes.initializers import Look, look
-from analyzers.subjects.keras_model import KerasSubject
 from analyzers.symptoms import WeightFacts
+from analyzers.traced import Subject
 
 NORMALIZATION = (
     keras.layers.BatchNormalization,
@@ -69,7 +69,7 @@ class Unit:
         return sum(x.bounded * x.outside for _, x in self.looks) / max(self.bounded, 1)
 
 
-def facts(subject: KerasSubject) -> WeightFacts:
+def facts(subject: Subject) -> WeightFacts:
     """Look at every layer's own trainable parameters."""
     units = _units(subject)
     weighted = [u for u in units if not u.normalizes]
@@ -89,7 +89,7 @@ def facts(subject: KerasSubject) -> WeightFacts:
     )
 
 
-def _units(subject: KerasSubject) -> list[Unit]:
+def _units(subject: Subject) -> list[Unit]:
     """Layers in the order of the model; what a layer that is no model holds inside counts as its own."""
     units: list[Unit] = []
     inside: Unit | None = None

@@ -153,7 +153,7 @@ class KerasSubject:
 class State:
     """All variables of a subject at one moment, for putting back and for proving that they are back."""
 
-    def __init__(self, subject: KerasSubject) -> None:
+    def __init__(self, subject: Any) -> None:
         self.variables = subject.variables
         self.values = [np.array(v) for v in self.variables]
 

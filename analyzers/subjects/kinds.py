@@ -11,8 +11,11 @@ from analyzers.errors import ModelUnreadable, UnsupportedModelFormat
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
 
-EXPECTED = "Send a .keras file or a full-model .h5 file, as `model.save()` writes them."
-SAVED_MODEL = "It is a SavedModel folder, which is not read yet: load it and save it with `model.save('model.keras')`."
+EXPECTED = (
+    "Send a .keras file or a full-model .h5 file, as `model.save()` writes them, or a SavedModel folder as .zip, .tar "
+    "or .tar.gz."
+)
+SAVED_MODEL_GRAPHS = ("saved_model.pb", "saved_model.pbtxt")
 
 LOOKS = (
     (b"\x80\x02", "a pickle, which can run code when it is opened"),
@@ -38,7 +41,7 @@ ONNX_STARTS = (b"\x08\x03", b"\x08\x04", b"\x08\x05", b"\x08\x06", b"\x08\x07", 
 
 
 def kind_of(path: Path) -> str:
-    """ "keras" for a `.keras` archive, "h5" for an HDF5 file.
+    """ "keras" for a `.keras` archive, "h5" for an HDF5 file, "saved_model" for an archive that may hold such a folder.
 
     Raises:
         UnsupportedModelFormat: anything else; the message says what it looks like.
@@ -52,7 +55,9 @@ def kind_of(path: Path) -> str:
         return "h5"
     if head.startswith(ZIP_MAGICS):
         return _zip_kind(path)
-    raise UnsupportedModelFormat(f"The model file looks like {_look(path, head)}. {EXPECTED}")
+    if _is_tar(path):
+        return "saved_model"
+    raise UnsupportedModelFormat(f"The model file looks like {_look(head)}. {EXPECTED}")
 
 
 def _zip_kind(path: Path) -> str:
@@ -63,13 +68,13 @@ def _zip_kind(path: Path) -> str:
         raise ModelUnreadable("The model archive is damaged or cut short. Send it again.") from error
     if any(name in ("config.json", "model.weights.h5") for name in names):
         return "keras"
+    if any(name.rsplit("/", 1)[-1] in SAVED_MODEL_GRAPHS for name in names):
+        return "saved_model"
     raise UnsupportedModelFormat(f"{_zip_look(names)} {EXPECTED}")
 
 
 def _zip_look(names: list[str]) -> str:
     ends = [name.rsplit("/", 1)[-1] for name in names]
-    if "saved_model.pb" in ends or "saved_model.pbtxt" in ends:
-        return SAVED_MODEL
     if "data.pkl" in ends:
         return "The model file is a PyTorch archive, not a Keras model."
     if any(end.endswith(".npy") for end in ends):
@@ -79,7 +84,7 @@ def _zip_look(names: list[str]) -> str:
     return "The archive holds no Keras model."
 
 
-def _look(path: Path, head: bytes) -> str:
+def _look(head: bytes) -> str:
     start = head.lower().lstrip()
     found = next((what for magic, what in LOOKS if start.startswith(magic)), None)
     if found is not None:
@@ -88,10 +93,6 @@ def _look(path: Path, head: bytes) -> str:
         return "a TensorFlow Lite model"
     if head.startswith(ONNX_STARTS):
         return "an ONNX or TensorFlow graph"
-    if _is_tar(path):
-        return (
-            "a tar archive. SavedModel folders are not read yet: load it and save it with `model.save('model.keras')`"
-        )
     return "no model format that is known here"
 
 

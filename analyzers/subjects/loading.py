@@ -17,6 +17,7 @@ from analyzers.subjects.keras_archive import read_keras_archive
 from analyzers.subjects.keras_errors import explained
 from analyzers.subjects.kinds import kind_of
 from analyzers.subjects.legacy_h5 import read_legacy_h5
+from analyzers.subjects.saved_model import TracedModel, load_saved_model
 
 READERS = {"keras": read_keras_archive, "h5": read_legacy_h5}
 
@@ -29,7 +30,7 @@ class LoadedModel:
     file; `optimizer_iterations` is the number of updates that the optimizer had made when the file was written.
     """
 
-    model: keras.Model
+    model: keras.Model | TracedModel
     format: str
     keras_version: str | None
     compile_config: dict[str, Any] | None
@@ -38,16 +39,16 @@ class LoadedModel:
 
 
 def load_model(path: Path) -> LoadedModel:
-    """Load a `.keras` or full-model `.h5`/`.hdf5` file.
+    """Load a `.keras` or full-model `.h5`/`.hdf5` file, or an archive of a SavedModel folder.
 
     Raises:
         UnsupportedModelFormat: no Keras model of these formats.
         ModelUnreadable: damaged, or this version of Keras cannot build it.
         ModelUnsafe: it holds code or reaches outside itself.
         ModelNeedsCustomCode: it uses classes that are not part of Keras.
+        NoPhaseInformation: a SavedModel of one phase without moving statistics.
     """
-    facts = inspect(path)
-    model = _load(path, facts)
+    model, facts = load_saved_model(path) if kind_of(path) == "saved_model" else _load_keras(path)
     return LoadedModel(
         model=model,
         format=facts.format,
@@ -56,6 +57,11 @@ def load_model(path: Path) -> LoadedModel:
         optimizer_iterations=facts.optimizer_iterations,
         file_name=path.name,
     )
+
+
+def _load_keras(path: Path) -> tuple[keras.Model, ModelFile]:
+    facts = inspect(path)
+    return _load(path, facts), facts
 
 
 def inspect(path: Path) -> ModelFile:

@@ -37,6 +37,7 @@ from analyzers.subjects.rewriting import (
     open_weights,
     patch_hdf5,
 )
+from analyzers.subjects.saved_model_repair import write_saved_model
 
 
 def write_repaired(
@@ -45,7 +46,7 @@ def write_repaired(
     """Write a copy of `upload` to `destination` in which only the variables of `replacements` have new values.
 
     Args:
-        upload: the `.keras` or legacy `.h5` file that `model` was loaded from.
+        upload: the `.keras` or legacy `.h5` file, or the archive of a SavedModel, that `model` was loaded from.
         destination: where to write; the format is that of the upload, whatever the name.
         model: the loaded model with the values of the upload. It has them again afterwards, also after an error.
         replacements: variables of the model, each with its new value of the same shape.
@@ -57,6 +58,8 @@ def write_repaired(
         `identical_members` of an archive.
     """
     kind = kind_of(upload)
+    if kind == "saved_model":
+        return write_saved_model(upload, destination, replacements)
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         written = scratch / f"repaired.{kind}"

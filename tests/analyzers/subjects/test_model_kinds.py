@@ -14,6 +14,7 @@ import pytest
 from model_files import refused
 
 from analyzers.errors import ModelUnreadable, UnsupportedModelFormat
+from analyzers.subjects.kinds import kind_of
 
 
 def archive_of(path: Path, *names: str) -> Path:
@@ -30,9 +31,10 @@ def tar_of(path: Path, *names: str) -> Path:
     return path
 
 
-def test_saved_models_are_told_what_to_do(tmp_path: Path) -> None:
+def test_archives_of_saved_models_are_told_by_what_is_in_them(tmp_path: Path) -> None:
     for path in (archive_of(tmp_path / "m.zip", "m/saved_model.pb"), tar_of(tmp_path / "m.tar.gz", "m/saved_model.pb")):
-        refused(path, UnsupportedModelFormat, "SavedModel", "not read yet", ".keras")
+        assert kind_of(path) == "saved_model"
+    refused(tar_of(tmp_path / "n.tar.gz", "m/weights.bin"), UnsupportedModelFormat, "saved_model.pb", ".keras")
 
 
 @pytest.mark.parametrize(
