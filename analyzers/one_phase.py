@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from analyzers.prescribing import Prescription
 from analyzers.report import Check, Mechanisms, PhaseFigures, Report
+from analyzers.report_layers import LayerFinding
 from analyzers.subjects.saved_model import EXPORT_BOTH
 from analyzers.subjects.saved_model_subject import TracedSubject
 from analyzers.traced import Subject
@@ -20,7 +21,7 @@ UNKNOWN = float("nan")  # Written as "NaN": not measured, and not zero.
 TELLING = ("never_updated", "corrupt", "lagging", "divergent")
 ONLY_INFERENCE = (
     "the file runs the inference phase only, so no training phase was run: layers are measured with the inference "
-    "function normalizing by the batch, and momentum that no metadata tell is taken to be Keras' default, 0.99"
+    "function normalizing by the batch, and the momentum, where no metadata tell it, is not known"
 )
 
 
@@ -38,9 +39,16 @@ def limit(subject: Subject, report: Report, prescription: Prescription) -> Presc
     difference.relative_output_rms = difference.noise_floor = difference.systematic_output_rms = UNKNOWN
     difference.prediction_agreement, difference.significant = None, False
     difference.by_mechanism = Mechanisms()
+    guessed = {s.path for s in subject.sites if not getattr(s.layer, "settings_known", True)}
+    report.layers = [_without_guesses(x) if x.path in guessed else x for x in report.layers]
     report.layers = [x.model_copy(update={"share_of_gap": 0.0}) for x in report.layers]
     report.checks.append(Check(name="phases_in_file", passed=None, detail=ONLY_INFERENCE))
     return replace(prescription, remedies=[], recommended=None, constants={})
+
+
+def _without_guesses(layer: LayerFinding) -> LayerFinding:
+    """Momentum is not in a graph for inference, nor what counts updates by it."""
+    return layer.model_copy(update={"momentum": UNKNOWN, "effective_updates": None, "updates_to_converge": None})
 
 
 def _suspicious(report: Report) -> bool:

@@ -34,6 +34,9 @@ LEFT_OUT = ("_regularizer", "_constraint", "dtype", "batch_input_shape", "groups
 TYPICAL = {"kernel": "GlorotUniform", "bias": "Zeros", "gamma": "Ones", "beta": "Zeros", "embeddings": "RandomUniform"}
 """Keras' own initializers, for layers whose settings are not known."""
 
+SEED_SHAPES = {("uint32", (2,)), ("int64", (3,))}
+"""States of random generators, told by type and shape: no layer has other variables like these."""
+
 PLACES_OF_LISTS = ("variables", "trainable_variables", "non_trainable_variables", "_all_variables", "keras_api")
 
 
@@ -41,7 +44,13 @@ class TracedVariable:
     """A variable of a loaded SavedModel, with the face of a Keras variable."""
 
     def __init__(self, value: Any, name: str, path: str, key: int) -> None:
-        self.value, self.name, self.path, self.key = value, name, path, key
+        self.value, self.path, self.key = value, path, key
+        self.name = "seed_generator_state" if self.is_seed else name
+
+    @property
+    def is_seed(self) -> bool:
+        """Whether it is the state of a random generator, of Keras 3 or of TensorFlow."""
+        return (self.value.dtype.name, self.shape) in SEED_SHAPES
 
     @property
     def handle(self) -> Any:
@@ -79,6 +88,7 @@ class BatchNormalization(TracedLayer):
     axis: int | list[int] = -1
     momentum: float = 0.99
     epsilon: float = 1e-3
+    settings_known = False
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -92,7 +102,9 @@ class Container(keras.Model):  # type: ignore[misc]
 
 @dataclass(frozen=True)
 class Found:
-    """One layer: `path` from the outermost model inwards, `own` its variables by attribute, by object number."""
+    """One layer: `path` from the outermost model inwards, `own` the object numbers of its variables by attribute,
+    `described` whether metadata name it.
+    """
 
     path: str
     layer: Any
@@ -100,6 +112,7 @@ class Found:
     class_name: str
     stateful: bool = False
     wrapper: str | None = None
+    described: bool = False
 
 
 @dataclass
@@ -136,7 +149,7 @@ def find_layers(objects: Objects, metadata: Metadata | None, name: str) -> list[
 
 
 def _root(name: str) -> Found:
-    return Found(name, Container(name="model"), {}, "Model")
+    return Found(name, Container(name="model"), {}, "Model", described=True)
 
 
 def _described(objects: Objects, metadata: Metadata) -> Iterator[Found]:
@@ -148,7 +161,7 @@ def _described(objects: Objects, metadata: Metadata) -> Iterator[Found]:
         path = "/".join([*(names[p] for p in above), described.name])
         own = _own(objects, described.node) if described.node < len(objects.children) else {}
         wrapper = classes[above[-1]] if above else None
-        yield Found(path, _layer(described, own), own, described.class_name, described.stateful, wrapper)
+        yield Found(path, _layer(described, own), own, described.class_name, described.stateful, wrapper, True)
 
 
 def _own(objects: Objects, node: int) -> dict[str, int]:

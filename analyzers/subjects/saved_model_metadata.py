@@ -21,7 +21,7 @@ from analyzers.subjects.json_text import MAX_BYTES, parse_json
 
 FILE = "keras_metadata.pb"
 OBJECT, NUMBER, PLACE, KIND, TEXT = 1, 2, 3, 4, 5
-LAYER_KINDS = ("_tf_keras_layer", "_tf_keras_rnn_layer", "_tf_keras_network", "_tf_keras_sequential", "_tf_keras_model")
+NO_LAYERS = ("_tf_keras_metric", "_tf_keras_input_layer")
 MAX_OBJECTS = 50_000
 """As in configurations: no real model has as many layers, metrics and cells."""
 
@@ -61,7 +61,7 @@ def read_metadata(folder: Path) -> Metadata | None:
         raise ModelUnsafe(f"The SavedModel's {FILE} is larger than {MAX_BYTES >> 20} MiB. No real model's is.")
     layers, compile_config = [], None
     for place, kind, number, text in _objects(path.read_bytes()):
-        if kind in LAYER_KINDS:
+        if kind.startswith("_tf_keras_") and kind not in NO_LAYERS:
             content = parse_json(text, FILE)
             layers.append(_described(number, place, content))
             if place == "root":

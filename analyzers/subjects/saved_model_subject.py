@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from analyzers.subjects.keras_model import Site, SiteKind
 from analyzers.subjects.saved_model import TracedModel
-from analyzers.subjects.saved_model_layers import Found, TracedVariable, pair_of
+from analyzers.subjects.saved_model_layers import Found, TracedLayer, TracedVariable, pair_of
 from analyzers.subjects.saved_model_phase import Pair, Phase
 from analyzers.subjects.saved_model_rewriting import KEPT, Recipe
 
@@ -23,7 +23,6 @@ DRAWING = re.compile(
 """Parts of the names of operations that say how something is drawn, not which layer draws."""
 
 SAME = 1e-5  # Relative difference of outputs that float32 leaves between two orders of the same sums.
-SEED_SHAPES = {("uint32", (2,)), ("int64", (3,))}  # Seed generators of Keras 3, and `tf.random.Generator`.
 
 
 class TracedSubject:
@@ -35,7 +34,7 @@ class TracedSubject:
         handles = {p: (mean.value, variance.value) for p, (mean, variance) in self.pairs.items()}
         self.inference = Phase(model.inference, handles)
         self.training = Phase(model.training, handles) if model.training is not None else None
-        self.layers = [(f.path, self._dressed(f)) for f in model.layers if f.own or not f.path.startswith("optimizer")]
+        self.layers = [(f.path, self._dressed(f)) for f in model.layers if f.described or self._used(f)]
         self.order = self._common_order()
         self.sites = [*self._normalizing(), *self._drawing()]
         self.last_inputs: Sequence[NDArray[Any]] | None = None
@@ -50,6 +49,12 @@ class TracedSubject:
             return None
         mean, variance = variables[pair[0]], variables[pair[1]]
         return (mean, variance) if mean.shape == variance.shape and len(mean.shape) == 1 else None
+
+    def _used(self, found: Found) -> bool:
+        """Whether a phase computes with a layer's variables: not so those of optimizers and metrics."""
+        handles = {id(h) for phase in self.phases for h in phase.captured.values()}
+        own = [self.model.variables[n] for n in found.own.values() if n in self.model.variables]
+        return any(id(v.handle) in handles and not v.is_seed for v in own)
 
     @property
     def phases(self) -> list[Phase]:
@@ -75,6 +80,7 @@ class TracedSubject:
         layer = found.layer
         own = [self.model.variables[n] for n in found.own.values() if n in self.model.variables]
         object.__setattr__(layer, "_trainable_variables", [v for v in own if v.trainable])
+        object.__setattr__(layer, "_non_trainable_variables", [v for v in own if not v.trainable])
         if found.path in self.pairs:
             mean, variance = self.pairs[found.path]
             calls = [c for phase in self.phases for c in phase.calls.by_site.get(found.path, [])]
@@ -116,7 +122,7 @@ class TracedSubject:
         while len(steps) > 1 and DRAWING.fullmatch(steps[-1]):
             steps.pop()
         path = "/".join(steps)
-        return path, type("Random", (), {})()
+        return path, TracedLayer(path)
 
     def draws(self, phase: Phase, path: str) -> bool:
         """Whether a drawing layer draws in this phase."""
@@ -152,7 +158,7 @@ class TracedSubject:
     def _quiet(self) -> set[int]:
         """Handles of variables whose changes are no state of a layer: moving statistics and seeds."""
         moving = {id(v.handle) for pair in self.pairs.values() for v in pair}
-        return moving | {id(v.handle) for v in self.variables if _is_seed(v)}
+        return moving | {id(v.handle) for v in self.variables if v.is_seed}
 
     @property
     def fixed_batch(self) -> int | None:
@@ -193,12 +199,12 @@ class TracedSubject:
 
     @property
     def parameters(self) -> int:
-        return int(sum(np.prod(v.shape, dtype=np.int64) for v in self.variables if not _is_seed(v)))
+        return int(sum(np.prod(v.shape, dtype=np.int64) for v in self.variables if not v.is_seed))
 
     def set_seeds(self, seed: int) -> None:
         """Let every draw follow from `seed` alone."""
         self.seed, self.windows = seed, 0
-        for index, variable in enumerate(v for v in self.variables if _is_seed(v)):
+        for index, variable in enumerate(v for v in self.variables if v.is_seed):
             value = np.zeros(variable.shape, variable.value.dtype.as_numpy_dtype)
             value[0] = (seed * 9973 + index * 7919) % 2**31
             variable.assign(value)
@@ -224,10 +230,6 @@ def _within(path: list[str], steps: list[str]) -> int:
 def _numbered(name: str, step: str) -> bool:
     """Whether a step is the name with the number that a graph adds to a name used before."""
     return step.startswith(name + "_") and step[len(name) + 1 :].isdecimal()
-
-
-def _is_seed(variable: TracedVariable) -> bool:
-    return (variable.value.dtype.name, variable.shape) in SEED_SHAPES
 
 
 def _written(phase: Phase) -> set[int]:

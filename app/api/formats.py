@@ -9,7 +9,7 @@ from app.errors import InputProblem
 
 MODEL_SUFFIXES = (".keras", ".h5", ".hdf5", ".zip", ".tar.gz", ".tgz", ".tar")
 BATCH_SUFFIXES = (".npz", ".npy", ".h5", ".hdf5", ".json", ".csv", ".parquet")
-MODEL_ADVICE = "Send a .keras file, or a full model as .h5 or .hdf5."
+MODEL_ADVICE = "Send a .keras file, a full model as .h5 or .hdf5, or a SavedModel folder as .zip, .tar or .tar.gz."
 BATCH_ADVICE = "Send .npz, .npy (inputs only), .h5, .hdf5, .json, .csv or .parquet."
 
 ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")

@@ -69,7 +69,7 @@ MULTIPART_SCHEMA: dict[str, Any] = {
             "type": "string",
             "format": "binary",
             "description": f"The saved model: one of {', '.join(MODEL_SUFFIXES)}. "
-            "Archives of SavedModel folders are told apart, and not read yet.",
+            "Archives hold a SavedModel folder.",
         },
         "batch": {
             "type": "string",
