@@ -32,11 +32,13 @@ UNSEEN = 500
 """Seeds from here on are never looked at while thresholds are set."""
 
 
-def diagnosed(entry: Entry, order: Order) -> Row:
-    """Make or fetch one specimen, diagnose its files, judge the report."""
+def diagnosed(entry: Entry, order: Order) -> Row | None:
+    """Make or fetch one specimen, diagnose its files, judge the report; None where the specimen is unfit."""
     stored, began = None, time.perf_counter()
     try:
         stored = fetch(entry, order)
+        if stored is None:
+            return None
         began = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder:
             repaired = Path(folder) / f"repaired{stored.model.suffix}"
@@ -49,7 +51,7 @@ def diagnosed(entry: Entry, order: Order) -> Row:
         return failed(order.name, order.mechanism, stored, error, time.perf_counter() - began)
 
 
-def _numbered(mechanism: str, variant: str, order: Order) -> Row:
+def _numbered(mechanism: str, variant: str, order: Order) -> Row | None:
     """`diagnosed` for another process, to which functions cannot be sent."""
     return diagnosed(catalogue.entry(mechanism, variant), order)
 
@@ -61,7 +63,7 @@ def run(wanted: list[tuple[Entry, Order]], jobs: int, until: float, show: bool) 
         for entry, order in wanted:
             if time.perf_counter() > until:
                 break
-            rows.append(_told(diagnosed(entry, order), show))
+            rows += _told(diagnosed(entry, order), show)
         return rows
     with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
         return _spread(pool, wanted, until, show)
@@ -69,20 +71,22 @@ def run(wanted: list[tuple[Entry, Order]], jobs: int, until: float, show: bool) 
 
 def _spread(pool: Executor, wanted: list[tuple[Entry, Order]], until: float, show: bool) -> list[Row]:
     waiting = [pool.submit(_numbered, e.mechanism, e.variant, o) for e, o in wanted]
-    rows = []
+    rows: list[Row] = []
     for future in waiting:
         if time.perf_counter() > until and not future.done():
             future.cancel()
             continue
         if not future.cancelled():
-            rows.append(_told(future.result(), show))
+            rows += _told(future.result(), show)
     return rows
 
 
-def _told(one: Row, show: bool) -> Row:
+def _told(one: Row | None, show: bool) -> list[Row]:
+    if one is None:
+        return []
     if show and missed(one):
         print(f"    {one.name}: {one.error}" if one.error else f"    {one.line}", flush=True)
-    return one
+    return [one]
 
 
 def main() -> None:
@@ -102,7 +106,7 @@ def main() -> None:
     wanted = [pair for seed in seeds for pair in orders(seed, chosen.only)][part - 1 :: parts]
     rows = run(wanted, chosen.jobs, began + chosen.limit_seconds, chosen.show)
     print(table(rows))
-    left = f", {len(wanted) - len(rows)} not reached" if len(rows) < len(wanted) else ""
+    left = f", {len(wanted) - len(rows)} unfit or not reached" if len(rows) < len(wanted) else ""
     print(f"{time.perf_counter() - began:.0f} s{left}")
 
 

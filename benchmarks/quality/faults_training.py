@@ -39,7 +39,10 @@ def _as_trained(made: Specimen, recipe: Recipe) -> Specimen:
     return weighed_by(made, outputs(made.model, x), theirs, y)
 
 
-@mechanism({"one": 2, "two": 2, "four": 1}, nets=("plain", "separable", "residual", "preact", "single_conv", "unet"))
+@mechanism(
+    {"one": 2, "two": 2, "four": 1}, nets=("plain", "separable", "residual", "preact", "single_conv", "unet"),
+    heads=("softmax", "logits", "onehot", "sigmoid", "binlogit", "mask"),
+)  # fmt: skip
 def small_batch(order: Order) -> Specimen:
     """Trained on batches of one, two or four images that differ more in light than in content."""
     size = {"one": 1, "two": 2, "four": 4}[order.variant]

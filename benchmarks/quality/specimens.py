@@ -30,7 +30,7 @@ WORSE = 0.015
 """Accuracy that the right statistics may cost: where they cost more they are no cure, and the label would be wrong."""
 
 
-class Unfit(Exception):
+class Unfit(Exception):  # noqa: N818
     """The specimen does not show what its label says, so it is not used."""
 
 
@@ -88,7 +88,7 @@ class Specimen:
         return self.order.setting.head
 
 
-Make = Callable[[Order], "Specimen | None"]
+Make = Callable[[Order], Specimen]
 
 
 def batch(order: Order, n: int | None = None, **options: Any) -> tuple[Inputs, Any]:
