@@ -24,6 +24,7 @@ WELL = 0.95  # Share of right decisions at which nobody need ask whether the ima
 FAR_FLOORS = 10.0  # A divergence this many noise floors high is no chance, whatever the tails ...
 FAR_KL = 0.05  # ... and in nats, beyond the drift of statistics while weights still moved in a healthy training.
 FAR = 0.5  # Nats in the first layer: an input so unlike the training data that its scale is tried even without a gap.
+CLEARLY_WORSE = 0.1  # Share of decisions: labels at chance agree with neither, and scatter by as much on few samples.
 REPEATS = 4  # Training-phase passes where layers draw at random: halves the noise of the figures of one draw.
 REPLAY_TOLERANCE = 1e-5  # Relative; float32 rounding of a reordered reduction, far below any gap worth naming.
 SAME_OUTPUT = 1e-6  # Relative difference of a repeated inference pass that is rounding, not randomness.
@@ -114,7 +115,7 @@ def _case(
 def _label_facts(
     observer: Observer, evaluator: Evaluator, inference: Pass, training: Pass, fitted: Calibrated | None
 ) -> list[LabelFacts]:
-    """Decisions against labels: of the inference phase, or with held-out statistics where those agree better.
+    """Decisions against labels: of the inference phase, or with held-out statistics unless those agree clearly worse.
 
     Where stored statistics spoil the inference phase, only decisions without that fault can show one in the labels.
     """
@@ -123,7 +124,8 @@ def _label_facts(
         return plain
     other = label_checks.facts(observer, evaluator, fitted.held_out, training.outputs)
     pairs = zip(plain, other, strict=True)
-    return [a if a.permuted_accuracy >= b.permuted_accuracy else replace(b, calibrated=True) for a, b in pairs]
+    worse = CLEARLY_WORSE
+    return [a if a.permuted_accuracy > b.permuted_accuracy + worse else replace(b, calibrated=True) for a, b in pairs]
 
 
 def _divergent(layers: list[LayerCase]) -> Divergent:

@@ -34,6 +34,15 @@ HOPELESS = (
     0.2  # Share of the divergence that the best correction may leave; what explains less is not worth two passes.
 )
 EXPLAINED = 0.7  # Share of a layer's divergence that a lag must explain before it is undone to look behind it.
+PARTS_OF_BOUND = (
+    0.5,
+    0.6,
+    0.7,
+    0.8,
+    0.9,
+    0.95,
+    0.99,
+)  # Of the most that may be left of the start; the best fit is taken.
 LAGGING = 0.03  # Weight of the start below which a lag hides no scale ...
 HOPELESS_LAG = 0.9  # ... and above which undoing it multiplies every error by ten or more.
 AS_PREDICTED = 0.02  # Standard deviations: rounding of float32 where offsets are large stays below, a bend does not.
@@ -61,17 +70,37 @@ def trial(
     names = [x.path for x in first]
     shifted, one = _glimpse(observer, 1, 1, rows, names), _glimpse(observer, 0, 1, rows, names)
     deep = [x for x in layers if x.path not in names]
-    caught_up = _caught_up(first, deep)
     responses = _Responses(plain, shifted, zero, one)
-    found = _solve([caught_up.get(x.path, x) for x in first], responses)
+    found, caught_up = _best(first, deep, responses)
     straight = names if found is None else _straight(observer, responses, found, rows, names)
     if found is not None and straight and straight != names:
         names = straight
-        found = _solve([caught_up.get(x.path, x) for x in first if x.path in names], responses)
+        found, caught_up = _best([x for x in first if x.path in names], deep, responses)
     if found is None:
         return None
     known = [caught_up.get(x.path, x) for x in layers]
     return _try(observer, evaluator, known, names, found, (inference, training), lagging=bool(caught_up))
+
+
+def _best(
+    first: Sequence[LayerCase], deep: Sequence[LayerCase], responses: _Responses
+) -> tuple[_Found | None, dict[str, LayerCase]]:
+    """The correction that fits best, and the layers with their lag undone, where those behind the first show one."""
+    lags = [x for x in deep if x.significant and x.clock is not None and x.clock.explained > EXPLAINED]
+    if len(lags) < 0.5 * len(deep) or not lags:
+        return _solve(first, responses), {}
+    tried = []
+    for part in PARTS_OF_BOUND:
+        caught_up = _caught_up(first, deep, lags, part)
+        found = _solve([caught_up.get(x.path, x) for x in first], responses)
+        if found is not None:
+            behind = [caught_up.get(x.path, x) for x in deep]
+            left = np.mean([np.minimum(kl_per_channel(x.batch, x.stored, x.epsilon), 1e6).mean() for x in behind])
+            tried.append((found.misfit + float(left), part, found, caught_up))
+    if not tried:
+        return None, {}
+    _, _, found, caught_up = min(tried, key=lambda r: r[:2])
+    return found, caught_up
 
 
 def _straight(observer: Observer, responses: _Responses, found: _Found, rows: Rows, names: list[str]) -> list[str]:
@@ -87,22 +116,21 @@ def _near(predicted: Moments, seen: Moments) -> bool:
     return max(float(np.median(mean)), float(np.median(spread))) < AS_PREDICTED
 
 
-def _caught_up(first: Sequence[LayerCase], deep: Sequence[LayerCase]) -> dict[str, LayerCase]:
-    """Layers with the statistics that they would store had they had enough updates, where those behind show a lag.
+def _caught_up(
+    first: Sequence[LayerCase], deep: Sequence[LayerCase], lags: Sequence[LayerCase], part: float
+) -> dict[str, LayerCase]:
+    """Layers with the statistics that they would store had they had enough updates.
 
     In the training phase the layers behind the first see normalized values, whatever the input's scale. So what they
-    tell of a lag holds for all layers of their momentum, and the scale is sought with the lag undone.
+    tell of a lag holds for all layers of their momentum. How much of the start is left is at most what the smallest
+    stored variance allows, and `part` of that is taken.
     """
-    lags = [x for x in deep if x.significant and x.clock is not None and x.clock.explained > EXPLAINED]
     result = {}
     for momentum in {x.momentum for x in lags}:
-        group = [x for x in deep if x.momentum == momentum]
-        weights = [x.clock.weight_of_start for x in lags if x.momentum == momentum and x.clock is not None]
-        weight = float(np.median(weights))
-        if len(weights) < 0.5 * len(group) or not LAGGING < weight < HOPELESS_LAG:
-            continue
-        for x in (*first, *group):
-            if x.momentum == momentum:
+        group = [x for x in (*first, *deep) if x.momentum == momentum]
+        weight = part * min(x.clock.bound for x in group if x.clock is not None)
+        if LAGGING < weight < HOPELESS_LAG:
+            for x in group:
                 result[x.path] = replace(x, stored=averaging_clock.caught_up(x.stored, x.start, weight))
     return result
 
@@ -147,14 +175,17 @@ def _scaled(observer: Observer, factor: float, offset: float) -> AbstractContext
 
 @dataclass(frozen=True)
 class _Found:
-    """The correction factor * x + offset, and the spread over channels of half the log variance ratio."""
+    """The correction factor * x + offset, the spread over channels of half the log variance ratio, and the divergence
+    that it leaves.
+    """
 
     factor: float
     offset: float
     spread: float
+    misfit: float
 
 
-def _solve(first: list[LayerCase], responses: _Responses) -> _Found | None:
+def _solve(first: Sequence[LayerCase], responses: _Responses) -> _Found | None:
     """The factor (positive) and offset with the least divergence of the layers that see the input first."""
     ratios = np.concatenate([_half_log_ratios(x, responses.plain[x.path]) for x in first])
     if not len(ratios):
@@ -172,7 +203,7 @@ def _solve(first: list[LayerCase], responses: _Responses) -> _Found | None:
     if float(best.fun) > HOPELESS * misfit(np.zeros(2)):
         return None
     left = np.concatenate([_half_log_ratios(x, responses.at(x.path, factor, offset)) for x in first])
-    return _Found(factor, offset, float(np.std(left)))
+    return _Found(factor, offset, float(np.std(left)), float(best.fun))
 
 
 def _offset(first: list[LayerCase], responses: _Responses, factor: float) -> float:
