@@ -173,6 +173,18 @@ class ChannelTrial:
 
 
 @dataclass(frozen=True)
+class ConvertedTrial:
+    """A wrong conversion of weights undone on the model: `what` it is, how to `undo` it, and the mean divergence over
+    layers before and after.
+    """
+
+    what: str
+    undo: str
+    kl_before: float
+    kl_after: float
+
+
+@dataclass(frozen=True)
 class Case:
     """Everything that causes are judged from."""
 
@@ -189,6 +201,8 @@ class Case:
     augmentation: list[str]
     non_finite_outputs: bool
     input_scale: ScaleTrial | None = None
+    converted: ConvertedTrial | None = None
+    company_drift: float = 0.0
     labels: list[LabelFacts] = field(default_factory=list)
     targets: list[TargetFacts] = field(default_factory=list)
     heads: list[HeadFacts] = field(default_factory=list)

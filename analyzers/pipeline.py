@@ -23,6 +23,7 @@ from analyzers.judges import inferred
 from analyzers.measuring import measure
 from analyzers.observation import Observer
 from analyzers.prescribing import Prescription, prescribe
+from analyzers.probes import named
 from analyzers.report import Check, Report, Timing
 from analyzers.reported import reproduce
 from analyzers.running import within_memory
@@ -100,13 +101,14 @@ def _diagnose(
 ) -> tuple[Report, Prescription]:
     subject = subject_of(model)
     batch = fit_batch(raw, *specs(model, raw))
-    compiled, complaint = compiled_from_config(source.compile_config)
-    compiled = compiled_from_names(compiled, options.loss, options.metrics)
+    saved, complaint = compiled_from_config(source.compile_config)
+    compiled = compiled_from_names(saved, options.loss, options.metrics)
     compiled, judged_by = inferred(model, compiled, batch.output_names, batch.y)
     evaluator = Evaluator(compiled, batch.output_names, batch.y, batch.sample_weight)
     marks = [began, time.perf_counter()]
     with within_memory(), Observer(subject, batch, _batch_size(options, batch, subject), options.seed) as observer:
         tell("measure", 0.1)
+        evaluator, of_logits = named.fitted(observer, evaluator, saved, options.loss, options.metrics)
         measured = measure(observer, evaluator, source.optimizer_iterations, lambda f: tell("measure", 0.1 + 0.5 * f))
         marks.append(time.perf_counter())
         tell("explain", 0.65)
@@ -120,6 +122,8 @@ def _diagnose(
     measured.checks.extend([_unchanged(observer), *checks(observer.board)])
     if complaint:
         measured.checks.append(Check(name="compile_settings", passed=False, detail=complaint))
+    if of_logits:
+        measured.checks.append(Check(name="named_of_logits", passed=None, detail=of_logits))
     if judged_by:
         measured.checks.append(Check(name="judged_by", passed=None, detail=judged_by))
     if batch.y is not None and compiled.empty:
