@@ -156,9 +156,9 @@ def sample(setting: Setting, n: int, purpose: str, imbalance: bool = False) -> t
     return draw(NETS[setting.net].kind, setting, n, purpose, imbalance)
 
 
-def built(setting: Setting, recipe: Recipe) -> Any:
-    """The network, untrained, not compiled. Its initial weights follow the setting's seed."""
-    keras.utils.set_random_seed(1 + setting.seed)
+def built(setting: Setting, recipe: Recipe, redrawn: int = 0) -> Any:
+    """The network, untrained, not compiled; initial weights follow the setting's seed, others for each `redrawn`."""
+    keras.utils.set_random_seed(1 + setting.seed + redrawn)
     x = sample(setting, 1, "shapes")[0]
     p = Parts(setting, recipe)
     if isinstance(x, dict):
