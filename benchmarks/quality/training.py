@@ -121,13 +121,14 @@ def recalibrated(model: Any, x: Any) -> Any:
 
 
 def outputs(model: Any, x: Any, batch_size: int = 256, training: bool = False) -> np.ndarray:
-    """Outputs of a phase in float64, those of the first output where there are several."""
-    parts = []
+    """Outputs of a phase in float64, those of the first output where there are several. The model is left as it was."""
+    parts, before = [], model.get_weights()
     for start in range(0, count(x), batch_size):
         out = model(rows(x, slice(start, start + batch_size)), training=training)
         while isinstance(out, dict | list | tuple):
             out = next(iter(out.values())) if isinstance(out, dict) else out[0]
         parts.append(np.asarray(out, "float64"))
+    model.set_weights(before)
     return np.concatenate(parts)
 
 
@@ -139,7 +140,7 @@ def figures(p: np.ndarray, y: np.ndarray, head: str) -> tuple[float, float]:
         error = float(np.mean((p.reshape(y.shape) - y) ** 2))
         return error, 1 - error / float(np.var(y))
     if head in ("sigmoid", "mask", "binlogit"):
-        q = 1 / (1 + np.exp(-p)) if head == "binlogit" else p
+        q = 1 / (1 + np.exp(-np.clip(p, -50, 50))) if head == "binlogit" else p
         q, t = np.clip(q.reshape(-1), 1e-7, 1 - 1e-7), y.reshape(-1)
         return float(-np.mean(t * np.log(q) + (1 - t) * np.log(1 - q))), float(np.mean((q > 0.5) == (t > 0.5)))
     label = (y.argmax(-1) if head == "onehot" else y.reshape(-1)).astype(int)
