@@ -14,7 +14,18 @@ from analyzers.evaluation import Evaluator
 from analyzers.layer_cases import layer_cases
 from analyzers.observation import Observer, Pass
 from analyzers.phase import Calibrated, Divergent, assess, calibrated, mechanisms, setting_of
-from analyzers.probes import heads, initial_weights, input_scale, inputs, misfits, normalizations, shuffling, states
+from analyzers.probes import (
+    companions,
+    converted_weights,
+    heads,
+    initial_weights,
+    input_scale,
+    inputs,
+    misfits,
+    normalizations,
+    shuffling,
+    states,
+)
 from analyzers.probes import labels as label_checks
 from analyzers.report import Check, PhaseFigures
 from analyzers.switchboard import Setting
@@ -100,6 +111,8 @@ def _case(
         augmentation=[s.path for s in observer.subject.of_kind("augmentation")],
         non_finite_outputs=not all(np.isfinite(o).all() for o in inference.outputs),
         input_scale=input_scale.trial(observer, evaluator, active, inference, training) if worth_trying else None,
+        converted=converted_weights.trial(observer, active) if gap.systematic_significant and active else None,
+        company_drift=companions.drift(observer, inference),
         labels=facts,
         targets=label_checks.targets(observer, evaluator, inference.outputs, training.outputs),
         heads=heads.heads(observer.batch.output_names, inference.outputs, training.outputs),

@@ -97,6 +97,8 @@ def _try(
     case = measured.case
     if remedy.constants is not None:
         known = remedy.constants(case, finding)
+        if not known:
+            return _advice(remedy, case, finding), {}
         outputs = trial.observer.with_statistics(known).outputs
         tried = try_statistics(trial, Calibrated(known, outputs, outputs, np.zeros(0)), None)
         text, code = "", remedy.snippet(case)

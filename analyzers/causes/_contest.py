@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzers.case import Case, LayerCase, Rival
-from analyzers.causes._conversion import best_conversion
+from analyzers.causes._conversion import best_conversion, converted_otherwise
 from analyzers.causes._corruption import corrupt_channels
 from analyzers.causes._lag import lagged
 from analyzers.statistics import Array, Moments, kl_per_channel
@@ -26,6 +26,8 @@ Channels = Mapping[str, NDArray[np.intp]]
 MOST_NATS = 10.0  # A channel that is off by more says no more: one broken channel must not drown all others.
 BLUR = 0.02  # Share left unexplained by sampling noise and moving weights: less than this is no better.
 TOGETHER = frozenset({"bn_statistics_unconverged", "input_scaling_mismatch"})  # No rivals where both were found.
+SMALL = 4  # Samples: up to here batches have other statistics than the samples because they are small ...
+BATCHES = ("bn_small_batch", "bn_batch_composition")  # ... and beyond, because of what they are composed of.
 NOTHING = 1e-9  # Nats in all: there is nothing to explain.
 
 
@@ -42,7 +44,7 @@ def contest(case: Case) -> list[Rival]:
         "bn_statistics_unconverged": _left(layers, sound, lagged) / max(rest, NOTHING),
         "bn_statistics_never_updated": _left(layers, sound, lambda x: x.start if x.at_start else x.batch)
         / max(rest, NOTHING),
-        "bn_small_batch": _left(layers, sound, lambda x: x.averaged) / max(rest, NOTHING),
+        BATCHES[case.batch_size > SMALL]: _left(layers, sound, lambda x: x.averaged) / max(rest, NOTHING),
     }
     shares = {code: min(max(value, 0.0), 1.0) for code, value in shares.items()}
     shares["bn_conversion_mismatch"] = _after_conversion(case)
@@ -77,7 +79,7 @@ def _left(layers: list[LayerCase], sound: Channels, predict: Callable[[LayerCase
 
 
 def _after_conversion(case: Case) -> float:
-    found = best_conversion(case)
+    found = best_conversion(case) or converted_otherwise(case)
     return 1.0 if found is None else min(found.kl_after / max(found.kl_before, NOTHING), 1.0)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analyzers.case import Case, LayerCase
+from analyzers.case import Case, ConvertedTrial, LayerCase
 from analyzers.causes._scale import scale_explains
 from analyzers.statistics import Moments, kl_per_channel
 
@@ -49,22 +49,36 @@ class Conversion:
     undone: dict[str, Moments]
 
 
+def converted_otherwise(case: Case) -> ConvertedTrial | None:
+    """Gamma and beta swapped, or another framework's epsilon, where undoing it on the model makes all layers agree."""
+    trial = case.converted
+    if trial is None or trial.kl_before < NOTABLE / 2 or scale_explains(case):
+        return None
+    return trial if trial.kl_after < COLLAPSE * trial.kl_before else None
+
+
 def best_conversion(case: Case) -> Conversion | None:
     """The one conversion that, undone, makes stored and batch statistics agree in all layers; None where none does."""
     layers = [x for x in case.normalizing if not x.at_start]
     before = [_kl(x, x.stored) for x in layers]
     worst = max(before, default=0.0)
-    if worst < NOTABLE or scale_explains(case) or any(x.per_step for x in layers):
+    if worst < NOTABLE or any(x.per_step for x in layers):
         return None
     tried = {what: [undo(x) for x in layers] for what, undo in UNDO.items()}
     left = {what: [_kl(x, m) for x, m in zip(layers, undone, strict=True)] for what, undone in tried.items()}
     what = min(left, key=lambda w: float(np.mean(left[w])))
     collapsed = float(np.mean(left[what])) <= COLLAPSE * float(np.mean(before))
     everywhere = all(a <= max(CLOSE, COLLAPSE * b) for a, b in zip(left[what], before, strict=True))
-    if not collapsed or not everywhere:
+    if not collapsed or not everywhere or _scale_is_better(case, float(np.mean(left[what])) / float(np.mean(before))):
         return None
     undone = {x.path: m for x, m in zip(layers, tried[what], strict=True)}
     return Conversion(what, float(np.mean(before)), float(np.mean(left[what])), undone)
+
+
+def _scale_is_better(case: Case, left: float) -> bool:
+    """Whether a wrong scale of the input leaves less than twice what the conversion does, which has no free number."""
+    trial = case.input_scale
+    return scale_explains(case) and trial is not None and trial.kl_after < 2.0 * left * trial.kl_before
 
 
 def _kl(layer: LayerCase, stored: Moments) -> float:

@@ -7,18 +7,29 @@ shuffled, it lives on the composition of the batches.
 from __future__ import annotations
 
 from analyzers.case import Case, Finding
-from analyzers.causes._shared import loss_evidence, order_explains, worst_first
+from analyzers.causes._contest import confidence, contest
+from analyzers.causes._shared import divergence_evidence, loss_evidence, order_explains, worst_first
 from analyzers.report import Evidence
 
+EXPLAINED = (
+    0.7  # Share of the divergence that goes where batches are held against themselves; chance gives next to none.
+)
 TITLE = "The training phase reads the composition of its batches"
 SOURCE = "Ioffe, Batch Renormalization (2017), section 1: batches of dependent samples; aimerykong/OpenGAN issue 10"
 
+EXPLAINED = 0.7  # Share of the divergence that goes where batches are held against themselves; by chance, next to none.
+
 
 def judge(case: Case) -> Finding | None:
-    """Present where shuffling the sample destroys the training phase's advantage."""
-    trial = case.shuffled
-    if trial is None or not case.normalizing or not order_explains(case):
+    """Present where shuffling the sample destroys the training phase's advantage, or where the stored statistics are
+    those of the batches as sent and not those of the samples together.
+    """
+    if not case.normalizing or case.batch_size < 2:
         return None
+    if not order_explains(case):
+        return _of_statistics(case)
+    trial = case.shuffled
+    assert trial is not None
     return Finding(
         0.95,
         "critical",
@@ -31,6 +42,30 @@ def judge(case: Case) -> Finding | None:
             Evidence(
                 name="training_phase_loss_in_shuffled_batches", value=trial.before, reference=trial.after, unit="loss"
             ),
+            *loss_evidence(case),
+        ],
+        case.gap.total * 1.01,
+    )
+
+
+def _of_statistics(case: Case) -> Finding | None:
+    """Statistics averaged over pure batches have less variance than the samples together: each sees one domain."""
+    explained = next((r.explained for r in contest(case) if r.code == "bn_batch_composition"), 0.0)
+    if explained < EXPLAINED or not case.gap.training_better:
+        return None
+    layers = [x for x in case.normalizing if x.significant]
+    return Finding(
+        confidence(case, "bn_batch_composition", most=0.92),
+        "critical",
+        f"What the layers stored is the average over the batches in the order as sent ({100 * explained:.0f} % of the "
+        "divergence from all samples together goes with that): batches that are alike within and differ from each "
+        "other, pure by domain or sorted by class, as they were in training. Each was normalized by its own "
+        "statistics then; at inference one pair must serve all, and recalibration does not change that. Train again "
+        "with shuffled batches (`shuffle=True`, or `Dataset.shuffle` before `batch`).",
+        worst_first(layers),
+        [
+            Evidence(name="divergence_explained_by_batches_as_sent", value=explained, reference=EXPLAINED),
+            *divergence_evidence(layers),
             *loss_evidence(case),
         ],
         case.gap.total * 1.01,

@@ -10,12 +10,15 @@ from analyzers.wording import plural
 TITLE = "Batch statistics are in use at inference"
 SOURCE = "keras-team/keras issue 10381, tensorflow/tensorflow issue 43833: layers called with training=True for good"
 
+BY_COMPANY = 1e-3  # Of the outputs' spread: sums in another order leave 1e-6.
+STEADY = 1e-6  # Relative difference of repeated inference above which other things than company change outputs.
+
 
 def judge(case: Case) -> Finding | None:
     """Present where a layer normalized by its batch although the model was called for inference."""
     layers = [x.path for x in case.layers if x.batch_at_inference]
     if not layers:
-        return None
+        return _of_company(case)
     return Finding(
         0.97,
         "warning",
@@ -27,3 +30,23 @@ def judge(case: Case) -> Finding | None:
         [Evidence(name="layers_on_batch_statistics", value=len(layers), reference=0), *loss_evidence(case)],
         1.0,
     )
+
+
+def _of_company(case: Case) -> Finding | None:
+    """A sample's prediction changes with the samples beside it, though no layer known here looks at the batch."""
+    restless = case.inference_drift > STEADY or case.carried_states
+    if restless or not case.company_drift > BY_COMPANY:
+        return None
+    return Finding(
+        0.93,
+        "warning",
+        "Called for inference, the model gives a sample another output when other samples stand beside it (by "
+        f"{100 * case.company_drift:.2g} % of the outputs' spread), although no batch normalization that is known here "
+        "is at work on its batch. Somewhere a mean or a variance over the batch is computed by hand, or a layer's "
+        "training flag is fixed to True. A single sample gets nonsense. Use stored statistics at inference: a `BatchNormalization` "
+        "layer keeps them, and takes the training flag.",
+        [],
+        [Evidence(name="difference_by_company", value=case.company_drift, reference=BY_COMPANY, unit="output spread"),
+         *loss_evidence(case)],
+        1.0,
+    )  # fmt: skip

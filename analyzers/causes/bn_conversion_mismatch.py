@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from analyzers.case import Case, Finding
 from analyzers.causes._contest import confidence
-from analyzers.causes._conversion import best_conversion
+from analyzers.causes._conversion import best_conversion, converted_otherwise
 from analyzers.causes._shared import divergence_evidence, loss_evidence, severity_of_gap, worst_first
 from analyzers.report import Evidence
 
@@ -15,8 +15,10 @@ SOURCE = "gzuidhof/nn-transfer pull 3, qqwweee/keras-yolo3 issue 451: conversion
 def judge(case: Case) -> Finding | None:
     """Present where undoing one known conversion makes stored and batch statistics agree in all layers."""
     found = best_conversion(case)
-    if found is None or case.inference_better:
+    if case.inference_better:
         return None
+    if found is None:
+        return _of_weights(case)
     layers = [x for x in case.normalizing if x.path in found.undone and x.significant]
     return Finding(
         confidence(case, "bn_conversion_mismatch", most=0.96),
@@ -29,6 +31,31 @@ def judge(case: Case) -> Finding | None:
         [
             Evidence(
                 name="divergence_with_conversion_undone", value=found.kl_after, unit="nats", reference=found.kl_before
+            ),
+            *divergence_evidence(layers),
+            *loss_evidence(case),
+        ],
+        case.gap.systematic,
+    )
+
+
+def _of_weights(case: Case) -> Finding | None:
+    """Gamma and beta, or epsilon: the statistics are right and belong to what the layers should make of them."""
+    trial = converted_otherwise(case)
+    if trial is None:
+        return None
+    layers = [x for x in case.normalizing if x.significant]
+    return Finding(
+        confidence(case, "bn_conversion_mismatch", most=0.95),
+        severity_of_gap(case),
+        f"Tried on the model: {trial.what}. Undone, the mean divergence of all layers from what they stored falls from "
+        f"{trial.kl_before:.3g} to {trial.kl_after:.2g} nats. So the stored statistics belong to these weights read "
+        f"rightly, and a conversion read them wrongly. Correct it in the script that builds or fills the model "
+        f"({trial.undo}) and convert again; recalibration would only hide it.",
+        worst_first(layers),
+        [
+            Evidence(
+                name="divergence_with_conversion_undone", value=trial.kl_after, unit="nats", reference=trial.kl_before
             ),
             *divergence_evidence(layers),
             *loss_evidence(case),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from analyzers.case import Case, Finding, LayerCase
+from analyzers.causes._conversion import best_conversion
 from analyzers.causes._corruption import corrupt_channels, impossible_channels
 from analyzers.causes._shared import divergence_evidence, loss_evidence, severity_of_gap, share, worst_first
 from analyzers.report import Evidence
@@ -15,7 +18,7 @@ SOURCE = "keras-team/keras issues 9646 and 15210: moving statistics run to infin
 def judge(case: Case) -> Finding | None:
     """Present where channels hold impossible values, or values absurdly far from those of the data."""
     bad = {x.path: channels for x in case.layers if len(channels := corrupt_channels(x, case))}
-    if not bad:
+    if not bad or _converted(case):
         return None
     layers = [x for x in case.layers if x.path in bad]
     impossible = any(len(impossible_channels(x)) for x in layers)
@@ -31,6 +34,12 @@ def judge(case: Case) -> Finding | None:
         [*_evidence(bad, layers), *divergence_evidence(layers), *loss_evidence(case)],
         max(share(layers, case), 0.0),
     )
+
+
+def _converted(case: Case) -> bool:
+    """Whether a wrong conversion says where the values come from: a mean that stands for a variance may be negative."""
+    finite = all(np.isfinite(x.stored.mean).all() and np.isfinite(x.stored.variance).all() for x in case.layers)
+    return finite and best_conversion(case) is not None
 
 
 def _describe(layer: LayerCase, channel: int) -> str:

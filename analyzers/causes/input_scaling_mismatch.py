@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from analyzers.case import Case, Finding, ScaleTrial
 from analyzers.causes._contest import confidence
+from analyzers.causes._conversion import best_conversion
 from analyzers.causes._scale import allowed_spread, scale_explains
 from analyzers.causes._shared import loss_evidence, severity_of_gap
 from analyzers.report import Evidence
@@ -21,7 +22,7 @@ SOURCE = "Tried on the model: the corrected input is run in the inference phase"
 def judge(case: Case) -> Finding | None:
     """Present where the trial restores the inference phase."""
     trial = case.input_scale
-    if trial is None or not scale_explains(case) or case.inference_better:
+    if trial is None or not scale_explains(case) or case.inference_better or best_conversion(case):
         return None
     formula = correction(trial)
     return Finding(

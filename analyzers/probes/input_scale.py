@@ -206,7 +206,7 @@ def _solve(first: Sequence[LayerCase], responses: _Responses) -> _Found | None:
     return _Found(factor, offset, float(np.std(left)), float(best.fun))
 
 
-def _offset(first: list[LayerCase], responses: _Responses, factor: float) -> float:
+def _offset(first: Sequence[LayerCase], responses: _Responses, factor: float) -> float:
     """The offset that brings the means nearest, by least squares in stored standard deviations."""
     lhs, rhs = [], []
     for x in first:

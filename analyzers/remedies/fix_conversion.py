@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzers.case import Case, Finding
-from analyzers.causes._conversion import best_conversion
+from analyzers.causes._conversion import best_conversion, converted_otherwise
 
 TITLE = "Undo the wrong conversion"
 TREATS = ("bn_conversion_mismatch",)
@@ -22,7 +22,13 @@ def constants(case: Case, finding: Finding) -> dict[str, tuple[NDArray[np.float3
 
 def explain(case: Case, finding: Finding) -> str:
     """Which conversion is undone."""
-    found = best_conversion(case)
+    found, other = best_conversion(case), converted_otherwise(case)
+    if found is None and other is not None:
+        return (
+            f"In this file {other.what}: {other.undo} where the model is built or filled, and convert again. Then "
+            "compare one prediction with the original framework. No repaired model is offered, since this changes what "
+            "the layers do and not only what they stored."
+        )
     what = found.what if found else "the statistics were changed"
     return (
         f"In this file {what}; the repaired model has it undone. Correct the converting script and convert again, and "
