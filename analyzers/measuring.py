@@ -91,13 +91,8 @@ def _case(
     repeats: list[Pass],
     fitted: Calibrated | None,
 ) -> Case:
-    active = [x for x in layers if x.uses_batch]
-    far = bool(active) and active[0].significant and active[0].figures.kl > FAR
-    worth_trying = gap.systematic_significant or gap.undecided or far
     training = repeats[0]
-    facts = _label_facts(observer, evaluator, inference, training, fitted if gap.systematic_significant else None)
-    well = bool(facts) and all(x.accuracy > WELL for x in facts)
-    return Case(
+    case = Case(
         samples=observer.batch.samples,
         batch_size=observer.batch_size,
         labelled=observer.batch.y is not None,
@@ -110,18 +105,30 @@ def _case(
         stochastic=[s.path for s in observer.subject.of_kind("stochastic")],
         augmentation=[s.path for s in observer.subject.of_kind("augmentation")],
         non_finite_outputs=not all(np.isfinite(o).all() for o in inference.outputs),
-        input_scale=input_scale.trial(observer, evaluator, active, inference, training) if worth_trying else None,
-        converted=converted_weights.trial(observer, active) if gap.systematic_significant and active else None,
-        company_drift=companions.drift(observer, inference),
-        labels=facts,
+        labels=_label_facts(observer, evaluator, inference, training, fitted if gap.systematic_significant else None),
         targets=label_checks.targets(observer, evaluator, inference.outputs, training.outputs),
         heads=heads.heads(observer.batch.output_names, inference.outputs, training.outputs),
         metrics=misfits.misfits(observer.subject.model, evaluator, inference.outputs),
         normalizations=normalizations.unadapted(observer, evaluator, inference),
-        reversed_channels=None if well else inputs.reversed_channels(observer, evaluator, inference),
-        shuffled=shuffling.shuffled(observer, evaluator, training) if gap.training_better else None,
         carried_states=observer.subject.carried_states,
         changed_states=states.changed(observer),
+    )
+    return _tried(observer, evaluator, case, inference, training)
+
+
+def _tried(observer: Observer, evaluator: Evaluator, case: Case, inference: Pass, training: Pass) -> Case:
+    """The case with what trials on the model say, each only where it could explain something."""
+    gap, active = case.gap, case.normalizing
+    far = bool(active) and active[0].significant and active[0].figures.kl > FAR
+    worth_trying = gap.systematic_significant or gap.undecided or far
+    well = bool(case.labels) and all(x.accuracy > WELL for x in case.labels)
+    return replace(
+        case,
+        input_scale=input_scale.trial(observer, evaluator, active, inference, training) if worth_trying else None,
+        converted=converted_weights.trial(observer, active) if gap.systematic_significant and active else None,
+        company_drift=companions.drift(observer, inference),
+        reversed_channels=None if well else inputs.reversed_channels(observer, evaluator, inference),
+        shuffled=shuffling.shuffled(observer, evaluator, training) if gap.training_better else None,
     )
 
 

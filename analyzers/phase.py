@@ -133,11 +133,7 @@ def assess(
     each = evaluator.per_sample(inference.outputs)
     training_gain = paired(each, _mean_loss(evaluator, repeats))
     statistics_gain = paired(each, evaluator.per_sample(fitted.held_out)) if fitted else None
-    net = math.sqrt(max(systematic**2 - floor**2, 0.0))
-    certain = divergent == "far" and net > max(floor, MATERIAL_RMS)
-    beyond = divergent != "no" and (systematic > SIGNIFICANT_RATIO * floor or certain)  # never, where it is unknown
-    least = MATERIAL_RMS if each is None or divergent == "far" else MATERIAL_RMS_LABELLED
-    material = _matters(statistics_gain) or systematic > least
+    significant, undecided = _decided(systematic, floor, divergent, statistics_gain)
     drawn = mechanisms.get("stochastic_layers", 0.0) + mechanisms.get("augmentation", 0.0)
     return Gap(
         total=total,
@@ -148,15 +144,25 @@ def assess(
         mechanisms=mechanisms,
         training_gain=training_gain,
         statistics_gain=statistics_gain,
-        systematic_significant=beyond and material,
+        systematic_significant=significant,
         training_better=_matters(training_gain) and training_gain is not None and training_gain.z > PAIRED_Z,
         stochastic_significant=drawn > MATERIAL_RMS,
-        undecided=divergent != "no"
-        and material
-        and not beyond
-        and systematic > MATERIAL_RMS
-        and not systematic <= floor,
+        undecided=undecided,
     )
+
+
+def _decided(systematic: float, floor: float, divergent: Divergent, gain: Paired | None) -> tuple[bool, bool]:
+    """Whether a systematic gap is significant, and whether that is open; `gain` is None without labels.
+
+    Where the floor is unknown (NaN) nothing is beyond it.
+    """
+    net = math.sqrt(max(systematic**2 - floor**2, 0.0))
+    certain = divergent == "far" and net > max(floor, MATERIAL_RMS)
+    beyond = divergent != "no" and (systematic > SIGNIFICANT_RATIO * floor or certain)
+    least = MATERIAL_RMS if gain is None or divergent == "far" else MATERIAL_RMS_LABELLED
+    material = _matters(gain) or systematic > least
+    open_question = divergent != "no" and systematic > MATERIAL_RMS and not systematic <= floor
+    return beyond and material, open_question and material and not beyond
 
 
 def _mean_loss(evaluator: Evaluator, repeats: Sequence[Pass]) -> Array | None:

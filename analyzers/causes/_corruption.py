@@ -46,6 +46,12 @@ def corrupt_channels(layer: LayerCase, case: Case) -> list[int]:
     return sorted({*impossible, *(int(i) for i in rest if far[i])})
 
 
+def absurd(layer: LayerCase) -> bool:
+    """Whether a stored variance is so far above all that the layer gets that no feature, however rare, leaves it."""
+    largest = float(np.max(layer.batch.variance, initial=0.0)) + layer.epsilon
+    return bool(np.nanmax(layer.stored.variance, initial=0.0) > ABSURD_RATIO * largest)
+
+
 def _absurd_layer(layer: LayerCase, case: Case) -> bool:
     """One outlier of a sample blows up the variances of a whole layer and leaves all other layers sound."""
     others = [x.figures.kl for x in case.normalizing if x.path != layer.path]

@@ -34,6 +34,8 @@ def scale_explains(case: Case) -> bool:
         return False
     if all(lags(x, case) for x in first) and left_by_lag(first) < RIVAL * trial.kl_after / max(trial.kl_before, 1e-12):
         return False  # One weight of the start says it better than one factor.
+    if any(x.batch_at_inference for x in first):
+        return False  # What is stored is never read.
     if any(not 0.0 < x.momentum < 1.0 for x in first):
         return False  # Statistics that could not move belong to another domain.
     collapsed = trial.kl_after < COLLAPSE * trial.kl_before

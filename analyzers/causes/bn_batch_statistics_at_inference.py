@@ -43,8 +43,8 @@ def _of_company(case: Case) -> Finding | None:
         "Called for inference, the model gives a sample another output when other samples stand beside it (by "
         f"{100 * case.company_drift:.2g} % of the outputs' spread), although no batch normalization that is known here "
         "is at work on its batch. Somewhere a mean or a variance over the batch is computed by hand, or a layer's "
-        "training flag is fixed to True. A single sample gets nonsense. Use stored statistics at inference: a `BatchNormalization` "
-        "layer keeps them, and takes the training flag.",
+        "training flag is fixed to True. A single sample gets nonsense. Use stored statistics at inference: a "
+        "`BatchNormalization` layer keeps them, and takes the training flag.",
         [],
         [Evidence(name="difference_by_company", value=case.company_drift, reference=BY_COMPANY, unit="output spread"),
          *loss_evidence(case)],

@@ -6,7 +6,7 @@ import numpy as np
 
 from analyzers.case import Case, Finding, LayerCase
 from analyzers.causes._conversion import best_conversion
-from analyzers.causes._corruption import corrupt_channels, impossible_channels
+from analyzers.causes._corruption import absurd, corrupt_channels, impossible_channels
 from analyzers.causes._shared import divergence_evidence, loss_evidence, severity_of_gap, share, worst_first
 from analyzers.report import Evidence
 from analyzers.wording import plural
@@ -25,7 +25,7 @@ def judge(case: Case) -> Finding | None:
     severity = severity_of_gap(case)
     return Finding(
         0.99 if impossible else 0.95,
-        "warning" if severity == "info" and impossible else severity,
+        "warning" if severity == "info" and (impossible or any(absurd(x) for x in layers)) else severity,
         f"In {plural(sum(map(len, bad.values())), 'channel')} of {plural(len(layers), 'layer')} stand statistics that "
         f"no average of batches can have: {_describe(layers[0], bad[layers[0].path][0])}. Outputs may still be "
         "finite, because activations swallow a NaN. Such values survive further training, and recalibrating with "
