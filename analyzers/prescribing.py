@@ -78,14 +78,13 @@ def prescribe(
 
 
 def _advice(remedy: Remedy, case: Case, finding: Finding) -> RemedyFinding:
+    untried = Verification(status="not_tested", method="none: this remedy lies outside the file", samples=case.samples)
     return RemedyFinding(
         code=remedy.code,
-        title=remedy.title,
+        title=remedy.heading(case),
         explanation=remedy.explain(case, finding),
         snippet=remedy.snippet(case),
-        verification=Verification(
-            status="not_tested", method="none: this remedy lies outside the file", samples=case.samples
-        ),
+        verification=remedy.verification(case) or untried,
         treats=list(remedy.treats),
     )
 

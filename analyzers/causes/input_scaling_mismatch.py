@@ -8,6 +8,8 @@ statistics in the training phase, where the first normalization hides the scale.
 
 from __future__ import annotations
 
+import math
+
 from analyzers.case import Case, Finding, ScaleTrial
 from analyzers.causes._contest import confidence
 from analyzers.causes._conversion import best_conversion
@@ -17,6 +19,12 @@ from analyzers.report import Evidence
 
 TITLE = "The sample is scaled differently than the training data"
 SOURCE = "Tried on the model: the corrected input is run in the inference phase"
+
+USUAL_FACTORS = (1 / 255, 255.0, 1 / 127.5, 127.5, 1.0)  # Pixels to 0..1 and back, to -1..1 and back, an offset alone.
+USUAL_OFFSETS = (0.0, -1.0, 1.0, 127.5)
+NEAR_FACTOR = 0.03  # Relative: a few hundred samples do not tell a spread more finely.
+NEAR_OFFSET = 0.05  # In units of the corrected input, whose spread is near one in these cases.
+NO_OFFSET = 0.02  # Below this an offset is the sample's own.
 
 
 def judge(case: Case) -> Finding | None:
@@ -50,11 +58,21 @@ def _rest(trial: ScaleTrial) -> str:
 
 
 def correction(trial: ScaleTrial) -> str:
-    """The correction as code: "x / 255", "x * 0.123 + 4.5"."""
-    inverse = 1 / trial.factor
-    factor = f"x / {inverse:.4g}" if inverse > 1 else f"x * {trial.factor:.4g}"
-    shift = abs(trial.offset)
-    return factor if shift < 0.02 else f"{factor} {'+' if trial.offset > 0 else '-'} {shift:.3g}"
+    """The correction as code: "x / 255", "x / 127.5 - 1", "x * 0.123 + 4.5"."""
+    factor, offset = _usual(trial)
+    inverse = 1 / factor
+    scaled = "x" if factor == 1.0 else f"x / {inverse:.4g}" if inverse > 1 else f"x * {factor:.4g}"
+    return scaled if abs(offset) < NO_OFFSET else f"{scaled} {'+' if offset > 0 else '-'} {abs(offset):.3g}"
+
+
+def _usual(trial: ScaleTrial) -> tuple[float, float]:
+    """What people do to images, where the fit lies so near to it that no sample could tell; else the fit itself."""
+    factor = next((f for f in USUAL_FACTORS if abs(math.log(trial.factor / f)) < NEAR_FACTOR), trial.factor)
+    if factor == trial.factor:
+        return trial.factor, trial.offset
+    return factor, next(
+        (o for o in USUAL_OFFSETS if abs(trial.offset - o) < NEAR_OFFSET * max(1.0, factor)), trial.offset
+    )
 
 
 def _names(paths: list[str]) -> str:

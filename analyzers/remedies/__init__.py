@@ -16,6 +16,7 @@ from functools import cache
 from typing import Any
 
 from analyzers.case import Case, Finding
+from analyzers.report import Verification
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,17 @@ class Remedy:
     def explain(self, case: Case, finding: Finding) -> str:
         """What to do and why, for the owner of the model."""
         return str(self.module.explain(case, finding))
+
+    def heading(self, case: Case) -> str:
+        """What to do in one line; the title, or what the module makes of the case."""
+        made = getattr(self.module, "heading", None)
+        return self.title if made is None else str(made(case))
+
+    def verification(self, case: Case) -> Verification | None:
+        """What a trial on the model said of advice that changes nothing in it; None where none was made."""
+        made = getattr(self.module, "verification", None)
+        found: Verification | None = None if made is None else made(case)
+        return found
 
     def snippet(self, case: Case) -> str | None:
         """Python to paste, or None where there is none."""

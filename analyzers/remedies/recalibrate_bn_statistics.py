@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from analyzers.case import Case, Finding
+from analyzers.causes._lag import lags
 from analyzers.remedies import _recalibration
 from analyzers.wording import plural
 
@@ -27,8 +28,16 @@ def explain(case: Case, finding: Finding) -> str:
     return (
         "Run data once in the training phase in one large batch and keep the batch statistics as the moving "
         f"statistics; weights stay as they are. It was tried here on the {plural(case.samples, 'sample')} that came: "
-        "good for a first look. For production, calibrate on training data, as many samples as memory holds. To "
-        "avoid it next time, train with more steps or a lower momentum."
+        "good for a first look. For production, calibrate on training data, as many samples as memory holds. "
+        f"{_next_time(case, finding)}"
+    )
+
+
+def _next_time(case: Case, finding: Finding) -> str:
+    if any(lags(x, case) for x in case.normalizing if x.path in finding.layers):
+        return "To avoid it next time, train with more steps or a lower momentum."
+    return (
+        "Do it again whenever weights are averaged, pruned, edited or fine-tuned: statistics belong to their weights."
     )
 
 
