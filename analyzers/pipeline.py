@@ -136,7 +136,8 @@ def _diagnose(
     report.id = identity(observer.state.recorded_digest(), str(batch.samples), repr(options))
     report.timing_s = _timing(marks)
     report.depth = curve
-    report.phases.reported = reproduce(options.reported, measured.case)
+    passes = measured.inference, measured.training
+    report.phases.reported = reproduce(options.reported, measured.case, subject.model, evaluator, passes)
     return report, prescription
 
 

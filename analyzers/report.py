@@ -118,13 +118,19 @@ class Difference(Part):
 
 
 class ReportedFigure(Part):
-    """A figure that the user saw while training, and the phase that reproduces it on this sample."""
+    """A figure that the user saw while training, and the phase that reproduces it on this sample.
+
+    `definition`: what else than the compiled loss or metric of that name it was held against, in words; null where it
+    is the compiled one. `inference` and `training` are the compiled figures where there are such.
+    """
 
     name: str
     value: Number
     inference: Number | None
     training: Number | None
     reproduced_by: Literal["inference", "training", "both", "neither", "not_computed"]
+    definition: str | None = None
+    note: str = ""
 
 
 class Phases(Part):
