@@ -11,7 +11,8 @@ most robust is taken, in this order:
 3. equal weights, then the prior alone, which takes nothing from the sample: the more weight, the more the prior must be
    right. Each is tried only where the lighter prior before it helped, since every way costs a pass.
 
-A prior that is right beyond doubt (sound channels of a corrupt layer) is kept as it is, before all others.
+A prior that is right beyond doubt (sound channels of a corrupt layer) is kept as it is, before all others. One that is
+known to be wrong (statistics of other weights) must win outright: being within one standard error is not enough.
 """
 
 from __future__ import annotations
@@ -69,9 +70,9 @@ def compete(observer: Observer, score: Score, base: Outputs, fitted: Calibrated,
     if prior is None or not fitted.parts or observer.batch.samples < FEWEST_SAMPLES:
         return Choice(RECALIBRATED, fitted, None, [_rival(NOTHING, score(base), None)])
     tried = _tried(observer, score, fitted, prior)
-    everyone = np.arange(observer.batch.samples)
-    taken = tried[_choose([t.scores for t in tried], everyone)].way
-    fair = [tried[_choose([t.scores for t in tried], np.setdiff1d(everyone, p))].held_out.take(p) for p in fitted.parts]
+    everyone, errors = np.arange(observer.batch.samples), 1.0 if prior.sound or prior.updates is not None else 0.0
+    taken = _choose(tried, everyone, errors).way
+    fair = [_choose(tried, np.setdiff1d(everyone, part), errors).held_out.take(part) for part in fitted.parts]
     mixed = _mixed(fitted.constants, prior, taken.share)
     rivals = [_rival(t.way.name, t.scores, score(base)) for t in tried if t.way is not taken]
     return Choice(
@@ -140,13 +141,13 @@ def _in_order(parts: Sequence[Outputs], rows: Sequence[Rows]) -> Outputs:
     return joined(parts).take(np.argsort(np.concatenate(list(rows))))
 
 
-def _choose(scores: Sequence[Array], rows: Rows) -> int:
-    """The first way whose mean over `rows` is within one standard error of the best one's."""
-    best = min(range(len(scores)), key=lambda i: float(scores[i][rows].mean()))
-    for i, each in enumerate(scores):
-        worse = paired(each[rows], scores[best][rows])
-        if i == best or (worse is not None and worse.mean <= worse.standard_error):
-            return i
+def _choose(tried: Sequence[_Tried], rows: Rows, errors: float) -> _Tried:
+    """The first way whose mean over `rows` is within so many standard errors of the best one's."""
+    best = min(tried, key=lambda t: float(t.scores[rows].mean()))
+    for each in tried:
+        worse = paired(each.scores[rows], best.scores[rows])
+        if each is best or (worse is not None and worse.mean <= errors * worse.standard_error):
+            return each
     return best
 
 

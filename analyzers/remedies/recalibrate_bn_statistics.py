@@ -19,8 +19,20 @@ MOST = 0.5  # Where half of the layers are at fault, the others were measured be
 
 
 def paths(case: Case, finding: Finding) -> list[str] | None:
-    """All layers, or only those at fault where they are few."""
-    return None if len(finding.layers) >= MOST * len(case.normalizing) else list(finding.layers)
+    """All layers, or only those at fault where they are few.
+
+    Layers of one momentum are updated together: where some of them lag beyond noise, all of them do.
+    """
+    found = list(finding.layers)
+    if lag_of(finding):
+        momenta = {x.momentum for x in case.normalizing if x.path in found}
+        found = [x.path for x in case.normalizing if x.momentum in momenta]
+    return None if len(found) >= MOST * len(case.normalizing) else found
+
+
+def lag_of(finding: Finding) -> bool:
+    """Whether the finding is of too few updates."""
+    return any(e.name == "effective_updates" for e in finding.evidence)
 
 
 def explain(case: Case, finding: Finding) -> str:
