@@ -34,8 +34,8 @@ LEFT_OUT = ("_regularizer", "_constraint", "dtype", "batch_input_shape", "groups
 TYPICAL = {"kernel": "GlorotUniform", "bias": "Zeros", "gamma": "Ones", "beta": "Zeros", "embeddings": "RandomUniform"}
 """Keras' own initializers, for layers whose settings are not known."""
 
-SEED_SHAPES = {("uint32", (2,)), ("int64", (3,))}
-"""States of random generators, told by type and shape: no layer has other variables like these."""
+SEED_SHAPES = {("uint32", (2,)), ("int64", (2,)), ("int64", (3,))}
+"""States of random generators, told by type and shape: Keras 3 keeps two numbers, `tf.random.Generator` three."""
 
 PLACES_OF_LISTS = ("variables", "trainable_variables", "non_trainable_variables", "_all_variables", "keras_api")
 
@@ -111,7 +111,6 @@ class Found:
     own: dict[str, int]
     class_name: str
     stateful: bool = False
-    wrapper: str | None = None
     described: bool = False
 
 
@@ -154,14 +153,12 @@ def _root(name: str) -> Found:
 
 def _described(objects: Objects, metadata: Metadata) -> Iterator[Found]:
     names = {d.place: d.name for d in metadata.layers}
-    classes = {d.place: d.class_name for d in metadata.layers}
     for described in metadata.layers:
         steps = described.place.split(".")
         above = [p for i in range(1, len(steps)) if (p := ".".join(steps[:i])) in names]
         path = "/".join([*(names[p] for p in above), described.name])
         own = _own(objects, described.node) if described.node < len(objects.children) else {}
-        wrapper = classes[above[-1]] if above else None
-        yield Found(path, _layer(described, own), own, described.class_name, described.stateful, wrapper, True)
+        yield Found(path, _layer(described, own), own, described.class_name, described.stateful, True)
 
 
 def _own(objects: Objects, node: int) -> dict[str, int]:

@@ -22,6 +22,7 @@ DRAWING = re.compile(
 )
 """Parts of the names of operations that say how something is drawn, not which layer draws."""
 
+SLICES = ("StridedSlice", "Slice", "GatherV2", "Unpack")
 SAME = 1e-5  # Relative difference of outputs that float32 leaves between two orders of the same sums.
 
 
@@ -143,9 +144,11 @@ class TracedSubject:
         return np.array(mean), np.array(variance)
 
     def per_step(self, path: str) -> bool:
-        """Whether the layer stands in a wrapper that calls it once for each step of a sequence."""
-        wrapped = any(f.path == path and f.wrapper == "TimeDistributed" for f in self.model.layers)
-        return wrapped and len(self.phases[-1].calls.by_site.get(path, [])) > 1
+        """Whether a layer is called once for each step of a sequence: on slices of one tensor."""
+        phase = self.phases[-1]
+        sources = [phase.flat.producer(c.inputs) for c in phase.calls.by_site.get(path, [])]
+        taken = {node.input[0].rpartition(":")[0] for node in sources if node.op in SLICES and node.input}
+        return len(sources) > 1 and len(taken) == 1 and all(node.op in SLICES for node in sources)
 
     @property
     def carried_states(self) -> list[str]:
