@@ -32,7 +32,7 @@ FEWEST = 4  # With fewer samples the sampling noise cannot be estimated: nothing
 HUGE_OUTPUT = 1e6  # Stands for infinities in distances, so that a broken output counts as far away, not as undefined.
 
 
-Divergent = Literal["no", "beyond_noise", "far"]
+Divergent = Literal["no", "perhaps", "beyond_noise", "far"]
 
 
 @dataclass(frozen=True)
@@ -118,9 +118,9 @@ def assess(
 ) -> Gap:
     """Put the gap together and decide what of it is beyond noise; `inferences` and `repeats` are passes in each phase,
     at least one; `divergent` says whether any layer's divergence is beyond noise, without which no systematic gap can
-    be, or far beyond, with which chance alone is no explanation and only the size of the gap is in question. Where
-    inference repeated differs from itself (random layers, a device that adds up in any order), that is part of the
-    floor too.
+    be, only perhaps, which leaves the question open, or far beyond, with which chance alone is no explanation and only
+    the size of the gap is in question. Where inference repeated differs from itself (random layers, a device that adds
+    up in any order), that is part of the floor too.
     """
     inference, training = inferences[0], repeats[0]
     base, trained = flatten(inference.outputs), flatten(training.outputs)
@@ -158,7 +158,7 @@ def _decided(systematic: float, floor: float, divergent: Divergent, gain: Paired
     """
     net = math.sqrt(max(systematic**2 - floor**2, 0.0))
     certain = divergent == "far" and net > max(floor, MATERIAL_RMS)
-    beyond = divergent != "no" and (systematic > SIGNIFICANT_RATIO * floor or certain)
+    beyond = divergent in ("beyond_noise", "far") and (systematic > SIGNIFICANT_RATIO * floor or certain)
     least = MATERIAL_RMS if gain is None or divergent == "far" else MATERIAL_RMS_LABELLED
     material = _matters(gain) or systematic > least
     open_question = divergent != "no" and systematic > MATERIAL_RMS and not systematic <= floor

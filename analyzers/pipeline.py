@@ -120,14 +120,9 @@ def _diagnose(
         curve = depth.picture(observer, measured, prescription.constants)
         marks.append(time.perf_counter())
     measured.checks.extend([_unchanged(observer), *checks(observer.board)])
-    if complaint:
-        measured.checks.append(Check(name="compile_settings", passed=False, detail=complaint))
-    if of_logits:
-        measured.checks.append(Check(name="named_of_logits", passed=None, detail=of_logits))
-    if judged_by:
-        measured.checks.append(Check(name="judged_by", passed=None, detail=judged_by))
-    if batch.y is not None and compiled.empty:
-        measured.checks.append(Check(name="labels_used", passed=None, detail=LABELS_UNUSED))
+    unused = LABELS_UNUSED if batch.y is not None and compiled.empty else None
+    said = {"compile_settings": complaint, "named_of_logits": of_logits, "judged_by": judged_by, "labels_used": unused}
+    measured.checks.extend(_remarks(said))
     facts = model_facts(subject, compiled, source)
     report = drafting.report(
         measured, findings, judgement, prescription, facts, batch_facts(batch, source.batch_sha256)
@@ -139,6 +134,15 @@ def _diagnose(
     passes = measured.inference, measured.training
     report.phases.reported = reproduce(options.reported, measured.case, subject.model, evaluator, passes)
     return report, prescription
+
+
+def _remarks(said: dict[str, str | None]) -> list[Check]:
+    """What there is to say of how labels were judged, by the check's name; only what could not be used failed."""
+    return [
+        Check(name=name, passed=False if name == "compile_settings" else None, detail=text)
+        for name, text in said.items()
+        if text
+    ]
 
 
 def _batch_size(options: Options, batch: Batch, subject: Subject) -> int:

@@ -45,8 +45,8 @@ class CauseFinding(Part):
 class RivalVariant(Part):
     """Another way to carry out a remedy, tried beside the one that was taken; "doing nothing" is one.
 
-    `mean`: its held-out loss, or squared distance to the training phase, a sample; `interval`: 95 % interval of how much
-    lower that is than by doing nothing.
+    `mean`: its held-out loss, or squared distance to the training phase, a sample; `interval`: 95 % interval of how
+    much lower that is than by doing nothing.
     """
 
     variant: str

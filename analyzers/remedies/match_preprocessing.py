@@ -38,9 +38,9 @@ def explain(case: Case, finding: Finding) -> str:
             "them, or fine-tune."
         )
     return (
-        f"Feed {formula} in place of x, as was tried here. Better still, put the step into the model, so that it cannot "
-        "be forgotten again. If data in production do look like this sample, this is a new domain, and recalibration "
-        "on it is the remedy."
+        f"Feed {formula} in place of x, as was tried here. Better still, put the step into the model, so that it "
+        "cannot be forgotten again. If data in production do look like this sample, this is a new domain, and "
+        "recalibration on it is the remedy."
     )
 
 
