@@ -109,8 +109,9 @@ def shifted(order: Order) -> Specimen:
 
 @mechanism({"blur": 1, "gamma": 2, "dark": 1}, nets=tuple(n for n in TELLING if n in PICTURES))
 def lit(order: Order) -> Specimen:
-    """Pictures out of focus, in another light."""
-    return otherwise(order, _moves(order)[order.variant], fault(SHIFTED))
+    """Pictures out of focus, in another light. Darker ones are, but for the values that were cut off, an offset."""
+    causes = (SHIFTED, SCALED) if order.variant == "dark" else (SHIFTED,)
+    return otherwise(order, _moves(order)[order.variant], fault(SHIFTED, causes=causes))
 
 
 @mechanism({"bgr": 4}, nets=IMAGE_NETS, heads=("softmax", "logits"))
