@@ -25,9 +25,12 @@ from typing import ClassVar
 
 
 class AnalysisError(Exception):
-    """The input cannot be diagnosed; `str(error)` tells its owner why and what to change."""
+    """The input cannot be diagnosed; `str(error)` tells its owner why and what to change, in whole sentences."""
 
     code: ClassVar[str] = "internal"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_sentence(message))
 
 
 class ModelError(AnalysisError):
@@ -102,3 +105,10 @@ class OutOfMemory(AnalysisError):
     """Model and batch need more memory than a diagnosis may have."""
 
     code = "out_of_memory"
+
+
+def _sentence(text: str) -> str:
+    """`text` with a capital and a full stop. Names are left as they are: batch_size, and input `image` too."""
+    word, _, rest = text.partition(" ")
+    start = text[:1].upper() if word.isalpha() and word.islower() and not rest.startswith("`") else text[:1]
+    return start + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")

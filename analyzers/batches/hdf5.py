@@ -14,8 +14,8 @@ from analyzers.batches.spec import Array, RawBatch
 from analyzers.errors import BatchUnreadable
 
 
-def read_hdf5(path: Path) -> RawBatch:
-    """The datasets of an HDF5 file by their names.
+def read_hdf5(path: Path, label: str | None = None) -> RawBatch:
+    """The datasets of an HDF5 file by their names, `label` being that of the labels.
 
     Raises:
         BatchUnreadable: links, external or virtual data, references, rows of free length, absurd sizes.
@@ -26,9 +26,9 @@ def read_hdf5(path: Path) -> RawBatch:
                 f"The file has {len(file)} entries, more than the {MAX_MEMBERS} that a batch may have."
             )
         names = list(file)
-        datasets = {name: _dataset(file, name) for name in names if is_wanted(name)}
+        datasets = {name: _dataset(file, name) for name in names if is_wanted(name, label)}
         check_total(sum(_declared(item) for item in datasets.values()))
-        return raw_from_named({name: _values(name, item) for name, item in datasets.items()}, names)
+        return raw_from_named({name: _values(name, item) for name, item in datasets.items()}, names, label)
 
 
 def _dataset(file: h5py.File, name: str) -> Any:

@@ -17,8 +17,9 @@ MAX_DEPTH = 40
 """Nesting of lists: NumPy arrays have at most 64 axes, models' inputs at most six."""
 
 
-def read_json(path: Path) -> RawBatch:
-    """The arrays of a JSON file. `NaN` and `Infinity` are read as such: the check of values names their place.
+def read_json(path: Path, label: str | None = None) -> RawBatch:
+    """The arrays of a JSON file, `label` being that of the labels. `NaN` and `Infinity` are read as such: the check of
+    values names their place.
 
     Raises:
         BatchUnreadable: no JSON object, too large, too deep, a name given twice, ragged lists, null.
@@ -28,9 +29,9 @@ def read_json(path: Path) -> RawBatch:
     content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
     _check_depth(content)
     named = _named(_object(content))
-    arrays = {name: _array(name, value) for name, value in named.items() if is_wanted(name)}
+    arrays = {name: _array(name, value) for name, value in named.items() if is_wanted(name, label)}
     check_total(sum(array.nbytes for array in arrays.values()))
-    return raw_from_named(arrays, named)
+    return raw_from_named(arrays, named, label)
 
 
 def _object(content: bytes) -> dict[str, Any]:

@@ -25,18 +25,25 @@ def key_of(name: str, letter: str) -> str | None:
     return name[2:] if name.startswith(letter + "_") and len(name) > 2 else None
 
 
-def is_wanted(name: str) -> bool:
-    """Whether an array of this name is part of a batch; others need not be read."""
-    return name == "sample_weight" or key_of(name, "x") is not None or key_of(name, "y") is not None
+def is_wanted(name: str, label: str | None = None) -> bool:
+    """Whether an array of this name is part of a batch, `label` naming that of the labels; others need not be read."""
+    named = key_of(name, "x") is not None or key_of(name, "y") is not None
+    return name == "sample_weight" or named or name == label
 
 
-def raw_from_named(arrays: Mapping[str, Array], all_names: Iterable[str] = ()) -> RawBatch:
+def raw_from_named(arrays: Mapping[str, Array], all_names: Iterable[str] = (), label: str | None = None) -> RawBatch:
     """Sort named arrays into a raw batch; `all_names` are the names in the file, those not read among them.
 
+    `label` names the array of the labels where that is not `y`, as `label_column` does in a table.
+
     Raises:
-        BatchUnreadable: there is no `x`, or labels seem to stand under another name.
+        BatchUnreadable: there is no `x`, or no array `label`, or labels seem to stand under another name.
     """
     names = list(all_names) or list(arrays)
+    if label is not None and label != "y":
+        if label not in arrays:
+            raise BatchUnreadable(f"The batch has no array {listing([label])} for the labels; it has {listing(names)}.")
+        arrays = {"y" if name == label else name: array for name, array in arrays.items() if name != "y"}
     x = _part(arrays, "x")
     y = _part(arrays, "y")
     if not x:

@@ -21,8 +21,12 @@ MAX_HEADER_BYTES = 10_000
 """NumPy's own limit for a header that is parsed without trust; real ones are below 200 bytes."""
 
 
-def read_npy(path: Path) -> RawBatch:
-    """The array of a `.npy` file as the sole input. Raises BatchUnreadable."""
+def read_npy(path: Path, label: str | None = None) -> RawBatch:
+    """The array of a `.npy` file as the sole input. Raises BatchUnreadable, also where labels are asked for."""
+    if label is not None and label != "y":
+        raise BatchUnreadable(
+            f"A .npy file holds the inputs alone, so there is no {listing([label])} in it. Send .npz with `x` and `y`."
+        )
     size = path.stat().st_size
     with path.open("rb") as file:
         _check_header(file, "x", size)
@@ -30,14 +34,14 @@ def read_npy(path: Path) -> RawBatch:
         return RawBatch(x={"": _read_array(file)})
 
 
-def read_npz(path: Path) -> RawBatch:
-    """The arrays of a `.npz` archive by their names. Raises BatchUnreadable."""
+def read_npz(path: Path, label: str | None = None) -> RawBatch:
+    """The arrays of a `.npz` archive by their names, `label` being that of the labels. Raises BatchUnreadable."""
     with zipfile.ZipFile(path) as archive:
         members = _members(archive, path.stat().st_size)
-        wanted = {name: info for name, info in members.items() if is_wanted(name)}
+        wanted = {name: info for name, info in members.items() if is_wanted(name, label)}
         check_total(sum(info.file_size for info in wanted.values()))
         arrays = {name: _read_member(archive, name, info) for name, info in wanted.items()}
-    return raw_from_named(arrays, members)
+    return raw_from_named(arrays, members, label)
 
 
 def _members(archive: zipfile.ZipFile, archive_size: int) -> dict[str, zipfile.ZipInfo]:

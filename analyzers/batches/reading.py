@@ -16,11 +16,11 @@ FORMATS = ".npz, .npy, .h5/.hdf5, .json, .csv or .parquet"
 Reader = Callable[[Path, str | None], RawBatch]
 
 READERS: dict[str, Reader] = {
-    ".npz": lambda path, _: read_npz(path),
-    ".npy": lambda path, _: read_npy(path),
-    ".h5": lambda path, _: read_hdf5(path),
-    ".hdf5": lambda path, _: read_hdf5(path),
-    ".json": lambda path, _: read_json(path),
+    ".npz": read_npz,
+    ".npy": read_npy,
+    ".h5": read_hdf5,
+    ".hdf5": read_hdf5,
+    ".json": read_json,
     ".csv": read_csv,
     ".parquet": read_parquet,
 }
@@ -51,11 +51,12 @@ FOREIGN = (
 
 
 def read_batch(path: Path, label_column: str | None = None) -> RawBatch:
-    """Read a batch file. `label_column` names the label column of a CSV or Parquet file (default `y`, if there is one).
+    """Read a batch file. `label_column` names the column of the labels in a CSV or Parquet file, or the array of them
+    in the other formats (default `y`, if there is one).
 
     Raises:
         UnsupportedBatchFormat: the file is of no format that is read here.
-        BatchUnreadable: it is damaged, too large, holds objects or text, or has no `x`.
+        BatchUnreadable: it is damaged, too large, holds objects or text, or has no `x`, or no labels of that name.
         BatchMismatch: cells of a table are empty.
         OutOfMemory: it does not fit into memory.
     """

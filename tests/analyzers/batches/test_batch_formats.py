@@ -131,6 +131,37 @@ def test_csv_takes_y_as_labels_and_leaves_row_numbers_out(tmp_path: Path) -> Non
     assert raw.sample_weight is not None
 
 
+def _with_array_of_labels(folder: Path, suffix: str) -> Path:
+    """The inputs in `x`, the labels in `goal`, and something else in `y`."""
+    path = folder / f"b{suffix}"
+    arrays = {"x": np.ones((2, 3)), "goal": np.array([1, 0]), "y": np.array([7, 7])}
+    if suffix == ".npz":
+        np.savez(path, **arrays)
+    elif suffix == ".h5":
+        with h5py.File(path, "w") as file:
+            for name, array in arrays.items():
+                file[name] = array
+    else:
+        path.write_text(json.dumps({k: v.tolist() for k, v in arrays.items()}))
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".h5", ".json"])
+def test_named_labels_outside_of_tables(suffix: str, tmp_path: Path) -> None:
+    path = _with_array_of_labels(tmp_path, suffix)
+    assert read_batch(path, "goal").y[""].tolist() == [1, 0]
+    assert read_batch(path, "y").y[""].tolist() == [7, 7]
+    with pytest.raises(BatchUnreadable, match=r"no array `target`.*`goal`"):
+        read_batch(path, "target")
+
+
+def test_inputs_alone_have_no_labels_to_name(tmp_path: Path) -> None:
+    np.save(tmp_path / "b.npy", np.ones((2, 3)))
+    with pytest.raises(BatchUnreadable, match="inputs alone"):
+        read_batch(tmp_path / "b.npy", "goal")
+    assert read_batch(tmp_path / "b.npy", "y").y == {}
+
+
 def test_csv_with_a_named_label_column(tmp_path: Path) -> None:
     path = written(tmp_path / "b.csv", "a,target,y\n1,0,5\n3,1,6\n")
     assert read_batch(path, "target").columns == ("a", "y")
