@@ -15,6 +15,7 @@ from analyzers.statistics import Moments, kl_per_channel
 
 COLLAPSE = 0.15  # Of the divergence at most this much may remain after undoing the conversion.
 MOST_NATS = 10.0  # In one channel: beyond any drift.
+FROZEN = 0.9999  # Statistics that cannot move belong to another domain as likely as to another framework.
 NOTABLE = 0.1  # Nats in the worst layer: less divergence than this is not worth a theory.
 CLOSE = (
     0.15  # Nats that may remain in the worst layer: converted statistics are right but for sampling noise and drift.
@@ -62,7 +63,7 @@ def best_conversion(case: Case) -> Conversion | None:
     layers = [x for x in case.normalizing if not x.at_start]
     before = [_kl(x, x.stored) for x in layers]
     worst = max(before, default=0.0)
-    if worst < NOTABLE or any(x.per_step for x in layers):
+    if worst < NOTABLE or any(x.per_step or x.momentum >= FROZEN for x in layers):
         return None
     tried = {what: [undo(x) for x in layers] for what, undo in UNDO.items()}
     left = {what: [_kl(x, m) for x, m in zip(layers, undone, strict=True)] for what, undone in tried.items()}

@@ -51,7 +51,8 @@ def judge(case: Case) -> Finding | None:
 def _of_statistics(case: Case) -> Finding | None:
     """Statistics averaged over pure batches have less variance than the samples together: each sees one domain."""
     explained = next((r.explained for r in contest(case) if r.code == "bn_batch_composition"), 0.0)
-    if explained < EXPLAINED or not case.gap.training_better:
+    steps = any(x.per_step for x in case.normalizing)  # each step of a sequence is a batch of its own
+    if explained < EXPLAINED or steps or not case.gap.training_better:
         return None
     layers = [x for x in case.normalizing if x.significant]
     return Finding(
