@@ -68,8 +68,7 @@ MULTIPART_SCHEMA: dict[str, Any] = {
         "model": {
             "type": "string",
             "format": "binary",
-            "description": f"The saved model: one of {', '.join(MODEL_SUFFIXES)}. "
-            "Archives hold a SavedModel folder.",
+            "description": f"The saved model: one of {', '.join(MODEL_SUFFIXES)}. Archives hold a SavedModel folder.",
         },
         "batch": {
             "type": "string",
