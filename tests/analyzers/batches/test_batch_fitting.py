@@ -114,7 +114,7 @@ def test_values_that_are_not_finite_are_counted_and_placed(sample: int, feature:
 
 
 def test_nan_in_the_labels() -> None:
-    assert "the labels of output `head`" in refusal(np.ones((2, 4)), np.array([0.0, np.nan]))
+    assert "The labels of output `head`" in refusal(np.ones((2, 4)), np.array([0.0, np.nan]))
 
 
 def test_whole_numbers_for_tokens() -> None:
