@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 
-from analyzers import depth, drafting, one_phase
+from analyzers import data_plan, depth, drafting, one_phase
 from analyzers.batches import fit_batch, raw_from_arrays, read_batch
 from analyzers.batches.spec import Batch, RawBatch
 from analyzers.causes import judge_all
@@ -131,6 +131,7 @@ def _diagnose(
     report.id = identity(observer.state.recorded_digest(), str(batch.samples), repr(options))
     report.timing_s = _timing(marks)
     report.depth = curve
+    report.data_plan = data_plan.plan(measured.case) if prescription.constants else []
     passes = measured.inference, measured.training
     report.phases.reported = reproduce(options.reported, measured.case, subject.model, evaluator, passes)
     return report, prescription

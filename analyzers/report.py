@@ -80,6 +80,13 @@ class RemedyFinding(Part):
     treats: list[str] = []
 
 
+class DataPoint(Part):
+    """What statistics taken from so many samples leave: the outputs' error, as a share of their spread."""
+
+    samples: int
+    remaining_error: Number
+
+
 class PhaseFigures(Part):
     """One phase on the whole batch. `loss` is what Keras prints: data loss plus penalties."""
 
@@ -234,3 +241,4 @@ class Report(Part):
     shares_residual: Number = 0.0
     depth: list[DepthPoint] = []
     contest: list[Explanation] = []
+    data_plan: list[DataPoint] = []
