@@ -10,6 +10,7 @@ import numpy as np
 from analyzers.case import Case, Finding
 from analyzers.causes import Cause
 from analyzers.evaluation import Evaluator
+from analyzers.instance_trial import attempt
 from analyzers.measuring import Measured
 from analyzers.observation import Observer
 from analyzers.phase import Calibrated, calibrated
@@ -62,6 +63,8 @@ def prescribe(
         for remedy in (r for r in for_cause(cause.code) if r.code not in found):
             if remedy.paths is None and remedy.constants is None:
                 found[remedy.code] = _advice(remedy, measured.case, finding)
+                if remedy.rebuild is not None and finding.severity != "info":
+                    found[remedy.code].verification = attempt(trial, measured, remedy.rebuild)
             elif finding.severity != "info" and allowed:
                 tried = _try(trial, measured, remedy, finding, loud)
                 if tried is not None:

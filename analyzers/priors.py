@@ -11,7 +11,6 @@ and Ba, Adam (2015), section 3.
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -20,13 +19,12 @@ import numpy as np
 
 from analyzers.case import Case, LayerCase
 from analyzers.causes._corruption import corrupt_channels
+from analyzers.causes._lag import EXPLAINED, agrees
 from analyzers.probes.averaging_clock import caught_up
 from analyzers.statistics import Moments, average
 from analyzers.switchboard import Constants
 
 LAG, EDITED, CORRUPT = "bn_statistics_unconverged", "bn_statistics_stale", "bn_corrupt_statistics"
-AGREEMENT = 0.35  # Difference of the logarithms of the two counts of updates at which the optimizer's is believed.
-FITS = 0.7  # Share of the divergence that the lag accounts for, from which on undoing it is worth a trial.
 CERTAIN_EXCESS = 0.02  # Of the start's own part: what a variance holds beyond it must be more than the clock's error.
 
 
@@ -83,13 +81,12 @@ def _mixture(known: Moments | None, pair: Constants, share: float) -> Constants:
 def _updates(case: Case) -> float | None:
     """Updates that the statistics have had: the optimizer's count where the clocks agree with it, else the clocks'."""
     clocks = [x.clock for x in case.normalizing if x.significant and x.clock and x.clock.updates]
-    fitting = [c for c in clocks if c.explained > FITS]
+    fitting = [c for c in clocks if c.explained > EXPLAINED]
     if not fitting or len(fitting) < len(clocks) / 2:
         return None
     read = statistics.median(c.updates for c in fitting if c.updates is not None)
     counted = case.optimizer_iterations
-    agrees = counted is not None and counted > 0 and abs(math.log(read / counted)) < AGREEMENT
-    return float(counted) if agrees and counted is not None else read
+    return float(counted) if counted is not None and agrees(read, counted) else read
 
 
 def _known(layer: LayerCase, case: Case, updates: float | None) -> Moments:

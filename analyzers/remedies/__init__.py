@@ -3,7 +3,8 @@
 Each module has `TITLE`, `TREATS` (codes of causes), `explain(case, finding) -> str` and `snippet(case) -> str | None`.
 A remedy that changes stored statistics also has `paths(case, finding) -> list[str] | None`, the layers whose statistics
 are taken anew (None for all); one that knows the statistics without data has `constants(case, finding)` instead.
-`analyzers.verification` tries either. To add a remedy, add a file and its test.
+`analyzers.verification` tries either. One that makes another architecture has `rebuild(model)`, which
+`analyzers.instance_trial` tries. To add a remedy, add a file and its test.
 """
 
 from __future__ import annotations
@@ -41,6 +42,12 @@ class Remedy:
         """What a trial on the model said of advice that changes nothing in it; None where none was made."""
         made = getattr(self.module, "verification", None)
         found: Verification | None = None if made is None else made(case)
+        return found
+
+    @property
+    def rebuild(self) -> Callable[[Any], Any] | None:
+        """Builds another architecture from the model, where that is the remedy; it is tried, not served."""
+        found: Callable[[Any], Any] | None = getattr(self.module, "rebuild", None)
         return found
 
     def snippet(self, case: Case) -> str | None:

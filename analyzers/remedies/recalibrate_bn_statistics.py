@@ -24,15 +24,9 @@ def paths(case: Case, finding: Finding) -> list[str] | None:
     Layers of one momentum are updated together: where some of them lag beyond noise, all of them do.
     """
     found = list(finding.layers)
-    if lag_of(finding):
-        momenta = {x.momentum for x in case.normalizing if x.path in found}
-        found = [x.path for x in case.normalizing if x.momentum in momenta]
+    momenta = {x.momentum for x in case.normalizing if x.path in found and lags(x, case)}
+    found += [x.path for x in case.normalizing if x.momentum in momenta and x.path not in found]
     return None if len(found) >= MOST * len(case.normalizing) else found
-
-
-def lag_of(finding: Finding) -> bool:
-    """Whether the finding is of too few updates."""
-    return any(e.name == "effective_updates" for e in finding.evidence)
 
 
 def explain(case: Case, finding: Finding) -> str:
