@@ -65,8 +65,8 @@ def read_metadata(folder: Path) -> Metadata | None:
             content = parse_json(text, FILE)
             layers.append(_described(number, place, content))
             if place == "root":
-                compile_config = normalized_compile_config(_modern(content.get("training_config")))
-    check_compile_settings(compile_config)
+                check_compile_settings(_settings(content))
+                compile_config = normalized_compile_config(_modern(_settings(content)))
     return Metadata(layers, compile_config) if layers else None
 
 
@@ -147,10 +147,13 @@ def _plain(value: Any) -> Any:
     return {k: _plain(v) for k, v in value.items()}
 
 
-def _modern(settings: Any) -> Any:
+def _settings(content: dict[str, Any]) -> dict[str, Any]:
+    settings = content.get("training_config")
+    return settings if isinstance(settings, dict) else {}
+
+
+def _modern(settings: dict[str, Any]) -> dict[str, Any]:
     """Compile settings of Keras 2 in the form of Keras 3: functions by name, losses with the module they are in."""
-    if not isinstance(settings, dict):
-        return None
     return {key: _rewritten(settings.get(key)) for key in ("loss", "metrics", "weighted_metrics", "loss_weights")}
 
 
@@ -163,8 +166,10 @@ def _rewritten(value: Any) -> Any:
     name, config = value.get("class_name"), value.get("config")
     if not isinstance(name, str) or not isinstance(config, dict):
         return {k: _rewritten(v) for k, v in value.items()}
+    if name in ("MeanMetricWrapper", "LossFunctionWrapper") and isinstance(config.get("fn"), str):
+        name = "".join(part.capitalize() for part in config["fn"].split("_"))  # the class that wraps this function
     for part in ("losses", "metrics"):
-        if name not in ("MeanMetricWrapper", "LossFunctionWrapper") and hasattr(getattr(keras, part), name):
+        if hasattr(getattr(keras, part), name):
             kept = {k: v for k, v in config.items() if k not in ("fn", "reduction")}
             return {"module": f"keras.{part}", "class_name": name, "config": kept, "registered_name": None}
     return config.get("fn") or config.get("name")
