@@ -108,7 +108,7 @@ def _case(
         non_finite_outputs=not all(np.isfinite(o).all() for o in inference.outputs),
         labels=_label_facts(observer, evaluator, inference, training, fitted if gap.systematic_significant else None),
         targets=label_checks.targets(observer, evaluator, inference.outputs, training.outputs),
-        heads=heads.heads(observer.batch.output_names, inference.outputs, training.outputs),
+        heads=heads.heads(observer, inference.outputs, training.outputs),
         metrics=misfits.misfits(observer.subject.model, evaluator, inference.outputs),
         normalizations=normalizations.unadapted(observer, evaluator, inference),
         carried_states=observer.subject.carried_states,

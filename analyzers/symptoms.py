@@ -119,11 +119,16 @@ Misfit = Literal[
 """What is wrong with a metric or loss; `causes.metric_mismatch` says each in words."""
 
 
+CONSTANT = 1e-6  # Spread over samples relative to size: float32 rounding.
+SATURATED = 15.0  # A logit from which on a sigmoid is 1 but for float32 rounding.
+
+
 @dataclass(frozen=True)
 class HeadFacts:
     """One output. `variation` is its spread over samples relative to its size, the larger of both phases' (NaN where
-    values are not finite); `logit_variation` that of the logits behind it, NaN where they are not known. `low` and
-    `high` are its extremes in the inference phase, `units` the length of its last axis.
+    values are not finite); `logit_variation` that of the logits behind it, NaN where they are not known, and
+    `logit_low` their least. `low` and `high` are its extremes in the inference phase, `units` the length of its last
+    axis, `dead_from` the layer from which on nothing varies.
     """
 
     output: str
@@ -133,7 +138,18 @@ class HeadFacts:
     high: float
     units: int = 1
     logit_variation: float = float("nan")
+    logit_low: float = float("nan")
     dead_from: str | None = None
+
+    @property
+    def constant(self) -> bool:
+        """Whether the output is the same for all samples, but for rounding, in both phases."""
+        return self.variation < CONSTANT
+
+    @property
+    def single_softmax(self) -> bool:
+        """Whether it is a softmax over one unit: 1 whatever comes in, also where a sigmoid would not be 1."""
+        return self.units == 1 and self.low == self.high == 1.0 and not self.logit_low >= SATURATED
 
 
 @dataclass(frozen=True)

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from analyzers.case import Case, Finding
 from analyzers.report import Evidence
-from analyzers.symptoms import HeadFacts
+from analyzers.symptoms import CONSTANT, HeadFacts
 
 TITLE = "The output does not depend on the input"
 SOURCE = "A softmax over one unit is 1 for every input; a dead or zero last layer gives its bias"
 OUTSIDE = True
-
-CONSTANT = 1e-6  # Spread over samples relative to size: float32 rounding.
 
 
 def judge(case: Case) -> Finding | None:
     """Present where an output does not vary over several samples, in either phase, and nothing before it says why."""
     if case.samples < 2 or case.non_finite_outputs or any(n.explains for n in case.normalizations):
         return None
-    dead = [h for h in case.heads if h.variation < CONSTANT and not _only_sure(h, case)]
+    dead = [h for h in case.heads if h.constant and not _only_sure(h, case)]
     if not dead:
         return None
     h = dead[0]
@@ -34,18 +32,14 @@ def judge(case: Case) -> Finding | None:
 
 def _only_sure(h: HeadFacts, case: Case) -> bool:
     """Whether the logits vary and the labels bear the one decision out: a sample of one class, and a sure model."""
-    if not h.logit_variation >= CONSTANT or _single_softmax(h):
+    if not h.logit_variation >= CONSTANT or h.single_softmax:
         return False
     right = [x.accuracy for x in case.labels if x.output == h.output]
     return not right or right[0] == 1.0
 
 
-def _single_softmax(h: HeadFacts) -> bool:
-    return h.units == 1 and h.low == h.high == 1.0 and h.logit_variation >= CONSTANT
-
-
 def _why(h: HeadFacts) -> str:
-    if h.units == 1 and h.low == h.high == 1.0:
+    if h.single_softmax:
         return "It is a softmax over a single unit, which is 1 whatever comes in: use a sigmoid, or one unit per class."
     if h.logit_variation >= CONSTANT:
         return "Its activation is saturated: what goes in varies, but far beyond where the activation is flat."

@@ -15,6 +15,8 @@ WORKS = 0.9  # Share of right decisions of a net whose untrained layers are ther
 def judge(case: Case) -> Finding | None:
     """Present where layers hold what their initializers gave them: every layer, or some beside trained ones."""
     facts = case.weights
+    if any(h.single_softmax or (h.constant and case.optimizer_iterations) for h in case.heads):
+        return None  # A constant output passes no gradient on: that nothing was trained follows from it.
     if facts.untrained:
         return _all(case)
     if facts.left_at_start:

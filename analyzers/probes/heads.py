@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from analyzers.observation import Observer
 from analyzers.outputs import Outputs
+from analyzers.probes.dying import dead_layer
 from analyzers.symptoms import HeadFacts
 
 
-def heads(names: Sequence[str], inference: Outputs, training: Outputs) -> list[HeadFacts]:
+def heads(observer: Observer, inference: Outputs, training: Outputs) -> list[HeadFacts]:
     """Facts of each output."""
-    return [_head(name, i, inference, training) for i, name in enumerate(names)]
+    found = [_head(name, i, inference, training) for i, name in enumerate(observer.batch.output_names)]
+    if not any(h.constant for h in found):
+        return found
+    where = dead_layer(observer)
+    return [replace(h, dead_from=where) if h.constant else h for h in found]
 
 
 def _head(name: str, index: int, inference: Outputs, training: Outputs) -> HeadFacts:
@@ -30,6 +36,7 @@ def _head(name: str, index: int, inference: Outputs, training: Outputs) -> HeadF
         high=high,
         units=int(output.shape[-1]) if output.ndim > 1 else 1,
         logit_variation=max(logits, default=float("nan")),
+        logit_low=float("nan") if (z := inference.logits[index]) is None else float(z.min()),
     )
 
 
