@@ -22,7 +22,8 @@ def judge(case: Case) -> Finding | None:
     if not untouched or len(untouched) < MOST * len(case.normalizing):
         return None
     gain = case.gap.statistics_gain
-    if case.weights.untrained or case.inference_better or (gain is not None and gain.mean < 0):
+    works = bool(case.labels) and all(x.accuracy > max(x.majority, x.training_accuracy - 0.01) for x in case.labels)
+    if case.weights.untrained or case.inference_better or (gain is not None and gain.mean < 0 and works):
         return None
     return Finding(
         _confidence(case),
