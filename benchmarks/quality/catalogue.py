@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from benchmarks.quality import (
     benign,
+    faults_flag,
     faults_input,
     faults_outside,
     faults_statistics,
@@ -15,7 +16,8 @@ from benchmarks.quality import (
 from benchmarks.quality.registry import ENTRIES, Entry
 
 MODULES = (
-    healthy, faults_statistics, faults_values, faults_training, faults_input, faults_outside, faults_two, benign,
+    healthy, faults_statistics, faults_values, faults_training, faults_input, faults_outside, faults_two, faults_flag,
+    benign,
 )  # fmt: skip
 
 

@@ -111,6 +111,7 @@ RULES: dict[str, Rule] = {
     INERT: Rule((GAP,), (PASS_FLAG, *NOTHING), (), (*_STATISTICS, MATCH, RESTORE, LABELS)),
     STEPS: Rule((GAP,), ("restructure_layer",), (), (*_STATISTICS, *_ELSEWHERE)),
     FORCED: Rule(_ANY, (PASS_FLAG,), (), (*_STATISTICS, MATCH, LABELS, RESTORE), quiet=frozenset({DRAWN})),
+    DRAWN: Rule(_ANY, (PASS_FLAG,), (), (*_STATISTICS, MATCH, LABELS, RESTORE)),
     SCALED: Rule((GAP,), (MATCH,), (), (*_STATISTICS, PASS_FLAG, LABELS, RESTORE)),
     SHIFTED: Rule(
         (GAP, OPEN), (MATCH, None), (STALE, FROZEN, CHANNELS, SCALED), (*_STATISTICS, PASS_FLAG, LABELS, RESTORE)

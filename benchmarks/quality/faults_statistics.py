@@ -27,7 +27,9 @@ def lag_recipe(order: Order) -> Recipe:
         return Recipe(momentum=0.99, batch_size=(8, 10, 12)[s], samples=(160, 120, 96)[s], epochs=(8, 6, 6)[s])
     if order.variant == "one_layer":
         count = len(norms(built(order.setting, Recipe())))
-        return Recipe(slow_index=int(order.rng("layer").integers(count)), slow_momentum=(0.998, 0.999, 0.9995)[s])
+        return Recipe(
+            slow_index=int(order.rng("layer").integers(max(1, count - 1))), slow_momentum=(0.999, 0.9995, 0.9999)[s]
+        )
     return Recipe(momentum=0.99, epochs=(6, 4, 2)[s])
 
 
@@ -69,7 +71,7 @@ def never(order: Order) -> Specimen:
 
 
 def _pruned(order: Order) -> object:
-    model, share = base(order), (0.35, 0.5, 0.65)[order.severity]
+    model, share = base(order), (0.5, 0.65, 0.8)[order.severity]
     for layer in model._flatten_layers():
         kernel = getattr(layer, "kernel", None)
         if kernel is not None and layer is not model.layers[-1]:
@@ -80,7 +82,7 @@ def _pruned(order: Order) -> object:
 
 
 def _coarse(order: Order) -> object:
-    model, bits = base(order), (3, 2.6, 2.2)[order.severity]
+    model, bits = base(order), (2.6, 2.2, 1.9)[order.severity]
     for layer in model._flatten_layers():
         kernel = getattr(layer, "kernel", None)
         if kernel is not None and layer is not model.layers[-1]:
@@ -92,7 +94,7 @@ def _coarse(order: Order) -> object:
 
 def _earlier(order: Order) -> object:
     model = base(order)
-    early = trained(order.setting, Recipe(epochs=(3, 2, 1)[order.severity]))
+    early = trained(order.setting, Recipe(epochs=(2, 1, 1)[order.severity]))
     for norm, old in zip(norms(model), norms(early), strict=True):
         norm.moving_mean.assign(old.moving_mean)
         norm.moving_variance.assign(old.moving_variance)
@@ -107,11 +109,11 @@ def _rescaled(order: Order) -> object:
 
 
 def _exponential(order: Order) -> object:
-    return courses.averaged(order.setting, (0.96, 0.98, 0.985)[order.severity], 1e-2, 5)
+    return courses.averaged(order.setting, (0.98, 0.985, 0.99)[order.severity], 2e-2, 5)
 
 
 def _plain(order: Order) -> object:
-    return courses.averaged(order.setting, None, (6e-3, 1e-2, 2e-2)[order.severity], 7)
+    return courses.averaged(order.setting, None, (1e-2, 2e-2, 4e-2)[order.severity], 7)
 
 
 STALE_MODELS = {

@@ -106,14 +106,14 @@ def healthy_two_outputs(order: Order) -> Specimen:
     """Two heads on one body, each with a loss of its own."""
     setting = order.setting
     single = trained(setting)
-    features = single.layers[-2].output
-    outs = {"sort": single.layers[-1].output, "side": L.Dense(1, activation="sigmoid", name="side")(features)}
+    features, first = single.layers[-2].output, single.layers[-1].name
+    outs = {first: single.layers[-1].output, "side": L.Dense(1, activation="sigmoid", name="side")(features)}
     model = keras.Model(single.input, outs)
     x, y = training_data(setting, Recipe())
-    losses = {"sort": loss_of("softmax"), "side": "binary_crossentropy"}
+    losses = {first: loss_of("softmax"), "side": "binary_crossentropy"}
     rate = keras.optimizers.schedules.CosineDecay(3e-3, 144)
     model.compile(keras.optimizers.Adam(rate), losses, jit_compile=False)
-    model.fit(x, {"sort": y, "side": (y % 2)[:, None].astype("float32")}, batch_size=32, epochs=6, verbose=0)
+    model.fit(x, {first: y, "side": (y % 2)[:, None].astype("float32")}, batch_size=32, epochs=6, verbose=0)
     sent, labels = sample(setting, order.samples, f"batch {order.name}")
-    both = {"sort": labels, "side": (labels % 2)[:, None].astype("float32")}
+    both = {first: labels, "side": (labels % 2)[:, None].astype("float32")}
     return specimen(order, model, expectations.healthy(), sent=(sent, both))

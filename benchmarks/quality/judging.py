@@ -10,6 +10,7 @@ import keras
 
 from analyzers.report import Report
 from benchmarks.quality.store import Stored, arrays
+from benchmarks.quality.traced import traced_outputs
 from benchmarks.quality.training import figures, outputs
 
 WORSE_SCORE, WORSE_LOSS = 0.02, 1.05
@@ -97,9 +98,12 @@ def _judge_fixes(made: Judgement, stored: Stored, report: Report, repaired: Path
 
 def _judge_repair(made: Judgement, stored: Stored, repaired: Path) -> None:
     """Harm and recovery, on the hold-out."""
-    model = keras.models.load_model(repaired, compile=False)
     x, y = (arrays(stored.folder / "holdout.npz", name) for name in ("x", "y"))
-    loss, score = figures(outputs(model, x), y, stored.head)
+    if repaired.suffix == ".zip":
+        predicted = traced_outputs(repaired, x)
+    else:
+        predicted = outputs(keras.models.load_model(repaired, compile=False), x)
+    loss, score = figures(predicted, y, stored.head)
     loss_before, score_before = stored.holdout
     gain = score - score_before
     worse = loss > WORSE_LOSS * loss_before + NEGLIGIBLE_LOSS

@@ -12,6 +12,7 @@ from benchmarks.quality.data import Inputs
 from benchmarks.quality.expectations import Expectation, softened
 from benchmarks.quality.nets import compiled, sample
 from benchmarks.quality.settings import LOSS, METRICS, Recipe, Setting, stream
+from benchmarks.quality.traced import MECHANISMS
 from benchmarks.quality.training import figures, outputs, recalibrated, trained, training_data
 
 HOLDOUT = 400
@@ -111,6 +112,9 @@ def specimen(order: Order, model: Any, expect: Expectation, **more: Any) -> Spec
     x, y = more.pop("sent", None) or batch(order)
     setting = order.setting
     options = dict(more.pop("options", {}))
+    made_format = file_format(order, model)
+    if made_format == "saved_model":
+        model.compiled = False
     if not getattr(model, "compiled", False) and y is not None:
         if setting.head in LOSS:
             options = {"loss": LOSS[setting.head], "metrics": METRICS[setting.head], **options}
@@ -118,8 +122,17 @@ def specimen(order: Order, model: Any, expect: Expectation, **more: Any) -> Spec
             compiled(model, setting.head)
     made = Specimen(order, model, x, y, expect, options=options, **more)
     made.holdout = made.holdout or sample(setting, HOLDOUT, "holdout")
-    made.format = "h5" if order.rng("format").integers(8) == 0 else "keras"
+    made.format = made_format
     return made
+
+
+def file_format(order: Order, model: Any) -> str:
+    """One in eight as HDF5, and of what a SavedModel can carry one in seven so."""
+    rng = order.rng("format")
+    if rng.integers(8) == 0:
+        return "h5"
+    carried = order.mechanism in MECHANISMS and order.setting.head in LOSS and len(model.inputs) == 1
+    return "saved_model" if carried and rng.integers(7) == 0 else "keras"
 
 
 def of_statistics(order: Order, model: Any, expect: Expectation, recipe: Recipe | None = None, **more: Any) -> Specimen:

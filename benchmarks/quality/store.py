@@ -14,6 +14,7 @@ import numpy as np
 from benchmarks.quality.expectations import Expectation
 from benchmarks.quality.registry import Entry
 from benchmarks.quality.specimens import Order, Specimen, Unfit
+from benchmarks.quality.traced import write_traced
 from benchmarks.quality.training import CACHE, figures, outputs
 
 
@@ -53,8 +54,11 @@ def _made(entry: Entry, order: Order, folder: Path) -> None:
 
 
 def _write(made: Specimen, folder: Path) -> None:
-    file = "model.h5" if made.format == "h5" else "model.keras"
-    made.model.save(folder / file)
+    file = {"h5": "model.h5", "saved_model": "model.zip"}.get(made.format, "model.keras")
+    if made.format == "saved_model":
+        write_traced(made.model, folder / file, by_endpoints=bool(made.order.rng("traced").integers(2)))
+    else:
+        made.model.save(folder / file)
     np.savez(folder / "batch.npz", **_named("x", made.x), **_named("y", made.y))
     assert made.holdout is not None
     x, y = made.holdout

@@ -61,8 +61,11 @@ def failed(name: str, mechanism: str, stored: Stored | None, error: Exception, s
 
 def _line(stored: Stored, made: Judgement, report: Report) -> str:
     gap, phases = report.phases.difference, report.phases
+    missed = [name for name, right in made.marks.items() if not right] + (["HARM"] if made.harm else [])
     causes = ", ".join(
-        f"{c.code} {c.confidence:.2f}" for c in report.causes if c.severity != "info" or c.code == report.primary_cause
+        f"{c.code} {c.confidence:.2f}{c.layers[:3] if c.layers and 'layers' in missed else ''}"
+        for c in report.causes
+        if c.severity != "info" or c.code == report.primary_cause
     )
     top = sorted(report.layers, key=lambda layer: -layer.divergence.kl)[:4]
     layers = ", ".join(
@@ -72,7 +75,6 @@ def _line(stored: Stored, made: Judgement, report: Report) -> str:
     )
     expect = stored.expect
     facts = ", ".join(f"{name} {v:.3g}" for name, v in stored.facts.items())
-    missed = [name for name, right in made.marks.items() if not right] + (["HARM"] if made.harm else [])
     said = f"forbidden {made.forbidden} " if made.forbidden else ""
     said += f"unsafe {made.unsafe} " if made.unsafe else ""
     recovered = "" if made.recovered is None else f" recovered {made.recovered:.2f}"
