@@ -166,10 +166,19 @@ class ScaleTrial:
 
 @dataclass(frozen=True)
 class ChannelTrial:
-    """Inference with the colour channels reversed: the loss beside that as sent, and the share of right decisions."""
+    """Inference with the colour channels reversed.
 
-    loss: Paired
-    accuracy: float | None
+    `loss` beside that as sent, None without labels; `accuracy`, the share of right decisions, and `accuracy_z`, its
+    gain in standard errors; `confidence`, what the model then believes that share to be. `kl_before` and `kl_after`:
+    mean divergence, over the batch-normalizing layers, of what they see in the inference phase from what they stored.
+    """
+
+    loss: Paired | None
+    accuracy: float | None = None
+    accuracy_z: float = 0.0
+    confidence: float | None = None
+    kl_before: float | None = None
+    kl_after: float | None = None
 
 
 @dataclass(frozen=True)

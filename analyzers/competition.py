@@ -68,18 +68,18 @@ class Choice:
 def compete(observer: Observer, score: Score, base: Outputs, fitted: Calibrated, prior: Prior | None) -> Choice:
     """Choose among all ways that apply; `base` are the inference phase's outputs with the stored statistics."""
     if prior is None or not fitted.parts or observer.batch.samples < FEWEST_SAMPLES:
-        return Choice(RECALIBRATED, fitted, None, [_rival(NOTHING, score(base), None)])
+        return Choice(RECALIBRATED, fitted, None, [rival(NOTHING, score(base), None)])
     tried = _tried(observer, score, fitted, prior)
     everyone, errors = np.arange(observer.batch.samples), 1.0 if prior.sound or prior.updates is not None else 0.0
     taken = _choose(tried, everyone, errors).way
     fair = [_choose(tried, np.setdiff1d(everyone, part), errors).held_out.take(part) for part in fitted.parts]
     mixed = _mixed(fitted.constants, prior, taken.share)
-    rivals = [_rival(t.way.name, t.scores, score(base)) for t in tried if t.way is not taken]
+    rivals = [rival(t.way.name, t.scores, score(base)) for t in tried if t.way is not taken]
     return Choice(
         taken,
         replace(fitted, constants=mixed, held_out=_in_order(fair, fitted.parts)),
         prior if taken.share else None,
-        [*rivals, _rival(NOTHING, score(base), None)],
+        [*rivals, rival(NOTHING, score(base), None)],
     )
 
 
@@ -151,7 +151,8 @@ def _choose(tried: Sequence[_Tried], rows: Rows, errors: float) -> _Tried:
     return best
 
 
-def _rival(name: str, scores: Array, nothing: Array | None) -> RivalVariant:
+def rival(name: str, scores: Array, nothing: Array | None) -> RivalVariant:
+    """A way for the report, by its scores and those of doing nothing (None where it is that), (samples,) each."""
     broken = bool(scores.max() >= WORST), nothing is not None and bool(nothing.max() >= WORST)
     gain: Paired | None = None if nothing is None or any(broken) else paired(nothing, scores)
     return RivalVariant(

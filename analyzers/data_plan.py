@@ -11,6 +11,7 @@ import math
 
 from analyzers.case import Case
 from analyzers.report import DataPoint
+from analyzers.wording import plural
 
 STEPS = (1, 4, 16, 64)  # Each halves the error of the one before.
 TARGETS = (0.05, 0.01)  # Of the outputs' spread: decisions hardly move, and nothing that anybody prints moves.
@@ -29,3 +30,26 @@ def plan(case: Case) -> list[DataPoint]:
         for n in sorted(wanted)
         if case.samples <= n <= MOST_SAMPLES
     ]
+
+
+def sentence(case: Case) -> str:
+    """The plan in words; empty where it is unknown."""
+    here = case.gap.noise_floor
+    if not math.isfinite(here) or here <= 0.0:
+        return ""
+    left = (
+        f"Statistics of {plural(case.samples, 'sample')} leave about {_percent(here)} of the outputs' spread to chance"
+    )
+    wanted = [(t, _rounded(case.samples * (here / t) ** 2)) for t in TARGETS]
+    more = [f"{plural(n, 'sample')} about {_percent(t)}" for t, n in wanted if case.samples < n <= MOST_SAMPLES]
+    return f"{left}, {', '.join(more)}." if more else f"{left}: more are hardly needed."
+
+
+def _rounded(samples: float) -> int:
+    """Rounded up to two digits, which is all that the estimate bears."""
+    unit = 10.0 ** max(math.floor(math.log10(max(samples, 1.0))) - 1, 0)
+    return int(math.ceil(samples / unit) * unit)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %"

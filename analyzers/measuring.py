@@ -128,7 +128,7 @@ def _tried(observer: Observer, evaluator: Evaluator, case: Case, inference: Pass
         input_scale=input_scale.trial(observer, evaluator, active, inference, training) if worth_trying else None,
         converted=converted_weights.trial(observer, active) if gap.systematic_significant and active else None,
         company_drift=companions.drift(observer, inference),
-        reversed_channels=None if well else inputs.reversed_channels(observer, evaluator, inference),
+        reversed_channels=None if well else inputs.reversed_channels(observer, evaluator, inference, active),
         shuffled=shuffling.shuffled(observer, evaluator, training) if gap.training_better else None,
     )
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from analyzers.case import Case, LayerCase
+from analyzers.case import Case, ChannelTrial, LayerCase
 from analyzers.report import Evidence, Severity
 
 SPREAD_EVENLY = 0.3  # Divergence behind the first layer, as a share of its own, that no shift of the input leaves.
 FADED = 0.03  # What nonlinear layers leave of a large shift, as a share ...
 LEFT_BEHIND = 0.02  # ... and of any, in nats beyond the noise floor.
 LOST = 0.5  # Share of the training phase's advantage over inference that shuffling must destroy.
-RESTORED = 0.5  # Share of the loss that reversing the colour channels must take away ...
+RESTORED = 0.3  # Share of the loss that reversing the colour channels must take away ...
 CERTAIN_Z = 4.0  # ... by so many standard errors of the paired difference.
 ALL_BUT_GONE = 0.2  # Without decisions to count: confident wrong answers lose much of their loss by any confusion.
-MORE_RIGHT = 0.5  # Of the decisions that were wrong, or that naming the commonest class gets wrong, half must be right.
+AS_BELIEVED = 0.8  # Of what the model then believes to get right it must get right: a broken one believes too much.
+STRANGE = 0.05  # Nats a layer: what a healthy sample of a few dozen images does not reach.
 CRITICAL_RMS = 0.3  # Outputs moved by a third of their own spread: decisions change.
 CRITICAL_LOSS = 0.5  # Half as much loss again is a model that its owner would not ship.
 
@@ -54,14 +55,25 @@ def loss_evidence(case: Case) -> list[Evidence]:
 
 
 def channels_explain(case: Case) -> bool:
-    """Whether reversing the colour channels was tried and restored the inference phase."""
+    """Whether reversing the colour channels was tried and restored the inference phase.
+
+    With labels, by the loss and the decisions; without, by what the normalizing layers see against what they stored.
+    """
     trial = case.reversed_channels
-    if trial is None or trial.loss.z < CERTAIN_Z or trial.loss.after > (1 - RESTORED) * trial.loss.before:
+    if trial is None:
         return False
-    if trial.accuracy is None or not case.labels:
+    if trial.loss is None:
+        return _agrees_reversed(trial)
+    if trial.loss.z < CERTAIN_Z or trial.loss.after > (1 - RESTORED) * trial.loss.before:
+        return False
+    if trial.accuracy is None or trial.confidence is None:
         return trial.loss.after < ALL_BUT_GONE * trial.loss.before
-    usual = max(max(x.accuracy, x.majority) for x in case.labels)
-    return trial.accuracy > usual + MORE_RIGHT * (1 - usual)
+    return trial.accuracy_z > CERTAIN_Z - 1 and trial.accuracy > AS_BELIEVED * trial.confidence
+
+
+def _agrees_reversed(trial: ChannelTrial) -> bool:
+    before, after = trial.kl_before, trial.kl_after
+    return before is not None and after is not None and before > STRANGE and after < ALL_BUT_GONE * before
 
 
 def order_explains(case: Case) -> bool:

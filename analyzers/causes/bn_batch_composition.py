@@ -11,9 +11,6 @@ from analyzers.causes._contest import confidence, contest
 from analyzers.causes._shared import divergence_evidence, loss_evidence, order_explains, worst_first
 from analyzers.report import Evidence
 
-EXPLAINED = (
-    0.7  # Share of the divergence that goes where batches are held against themselves; chance gives next to none.
-)
 TITLE = "The training phase reads the composition of its batches"
 SOURCE = "Ioffe, Batch Renormalization (2017), section 1: batches of dependent samples; aimerykong/OpenGAN issue 10"
 

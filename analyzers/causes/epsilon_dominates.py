@@ -11,16 +11,19 @@ TITLE = "Epsilon is larger than the variance that it should only guard"
 SOURCE = "Ioffe and Szegedy, Batch Normalization (2015), algorithm 1: epsilon is there for numerical stability"
 BENIGN = True
 
-# Times the median variance of a layer's channels: the output's spread is then below a third of what it should be.
-FAR_ABOVE = 10.0
+# Times the median variance of a layer's channels: the output's spread is then below half of what it should be, since
+# it is the square root of v / (v + epsilon).
+FAR_ABOVE = 3.0
 
 
 def judge(case: Case) -> Finding | None:
     """Present where a layer's epsilon is far above the variance of most of its channels, stored and of the batch."""
     layers = [
         x
-        for x in case.normalizing
-        if 0 < _median(x.batch.variance) < x.epsilon / FAR_ABOVE and _median(x.stored.variance) < x.epsilon / FAR_ABOVE
+        for x in case.layers
+        if x.calls
+        and 0 < _median(x.batch.variance) < x.epsilon / FAR_ABOVE
+        and _median(x.stored.variance) < x.epsilon / FAR_ABOVE
     ]
     if not layers:
         return None

@@ -2,34 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from analyzers.case import ChannelTrial
+from analyzers.case import ChannelTrial, LayerCase
 from analyzers.evaluation import Evaluator
 from analyzers.observation import Observer, Pass
 from analyzers.phase import paired
 from analyzers.probes import labels
+from analyzers.statistics import divergence, mixed
 from analyzers.switchboard import Setting
 
 COLOURS = 3  # Red, green and blue.
+WITH_OPACITY = 4  # And how opaque, which comes last in either order.
+MOST_NATS = 10.0  # A layer that is off by more says no more: one broken layer must not drown all others.
 
 
-def reversed_channels(observer: Observer, evaluator: Evaluator, inference: Pass) -> ChannelTrial | None:
-    """Loss of inference as sent against that with the colour channels of all images reversed; None without any."""
-    axes = [_colour_axis(x) for x in observer.batch.x]
-    if not evaluator.has_loss or all(a is None for a in axes):
-        return None
+def reversed_channels(
+    observer: Observer, evaluator: Evaluator, inference: Pass, layers: Sequence[LayerCase]
+) -> ChannelTrial | None:
+    """Inference as sent against that with the colour channels of all images reversed; None without any.
+
+    `layers`: the batch-normalizing ones that the training phase reached.
+    """
     batch = observer.batch
-    with observer.feeding([a if axis is None else np.flip(a, axis) for a, axis in zip(batch.x, axes, strict=True)]):
-        other = observer.run(Setting())
+    if all(_colour_axis(x) is None for x in batch.x):
+        return None
+    with observer.feeding(colours_reversed(batch.x)):
+        other = observer.run(Setting(record=True))
     loss = paired(evaluator.per_sample(inference.outputs), evaluator.per_sample(other.outputs))
-    decisions = labels.facts(observer, evaluator, other.outputs, other.outputs)
-    return None if loss is None else ChannelTrial(loss, min((d.accuracy for d in decisions), default=None))
+    before, after = (labels.decided(observer, evaluator, p.outputs) for p in (inference, other))
+    gained = [paired(1.0 - a.right, 1.0 - b.right) for a, b in zip(before, after, strict=True)]
+    return ChannelTrial(
+        loss=loss,
+        accuracy=min((float(d.right.mean()) for d in after), default=None),
+        accuracy_z=min((g.z for g in gained if g is not None), default=0.0),
+        confidence=min((d.confidence for d in after), default=None),
+        kl_before=_divergence(layers, inference),
+        kl_after=_divergence(layers, other),
+    )
+
+
+def _divergence(layers: Sequence[LayerCase], seen: Pass) -> float | None:
+    """Mean over the layers that the pass reached; None without any."""
+    found = [
+        min(divergence(mixed(seen.seen[x.path]), x.stored, x.epsilon).kl, MOST_NATS)
+        for x in layers
+        if x.path in seen.seen
+    ]
+    return float(np.mean(found)) if found else None
+
+
+def colours_reversed(x: Sequence[Any]) -> list[Any]:
+    """Inputs with the colour channels of all images reversed; other inputs as they are."""
+    axes = [_colour_axis(a) for a in x]
+    return [a if axis is None else _reversed(a, axis) for a, axis in zip(x, axes, strict=True)]
+
+
+def _reversed(x: Any, axis: int) -> Any:
+    order = [2, 1, 0, *range(COLOURS, x.shape[axis])]
+    return np.take(x, order, axis)
 
 
 def _colour_axis(x: Any) -> int | None:
     if x.ndim != 4:
         return None
-    return 3 if x.shape[3] == COLOURS else 1 if x.shape[1] == COLOURS else None
+    return 3 if x.shape[3] in (COLOURS, WITH_OPACITY) else 1 if x.shape[1] in (COLOURS, WITH_OPACITY) else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,25 @@ def targets(observer: Observer, evaluator: Evaluator, inference: Outputs, traini
         output, other = inference[i], training[i]
         if labels.size == output.size and _classes(labels, output, read)[0] is None and read.kind != "softmax":
             found.append(_target(observer, name, labels.reshape(len(labels), -1).astype(np.float64), output, other))
+    return found
+
+
+@dataclass(frozen=True)
+class Decided:
+    """Decisions of one output: the share of right ones in each sample, and the mean probability that each was given."""
+
+    right: Values
+    confidence: float
+
+
+def decided(observer: Observer, evaluator: Evaluator, outputs: Outputs) -> list[Decided]:
+    """One entry for each output that decides between classes."""
+    found = []
+    for i, (_, labels, read) in enumerate(_labelled(observer, evaluator, outputs)):
+        truth, _ = _classes(labels, outputs[i], read)
+        if truth is not None:
+            guess, sure = decisions(outputs[i], read)
+            found.append(Decided((guess == truth).mean(axis=1), float(sure.mean())))
     return found
 
 

@@ -46,8 +46,8 @@ def explain(case: Case, finding: Finding) -> str:
 
 def verification(case: Case) -> Verification | None:
     """The trial of the correction: nothing was taken from the labels, two numbers at most from the sample."""
-    if channels_explain(case) and case.reversed_channels is not None:
-        loss = case.reversed_channels.loss
+    loss = case.reversed_channels.loss if case.reversed_channels is not None else None
+    if channels_explain(case) and loss is not None:
         return Verification(
             status="verified",
             method="tried: inference on the sample with its channels reversed, loss paired over samples",

@@ -21,7 +21,7 @@ def without_training_flag(setting: Setting) -> Any:
     loss, optimizer = keras.losses.get(loss_of(setting.head)), keras.optimizers.Adam(3e-3)
     optimizer.build(model.trainable_variables)
 
-    @tf.function
+    @tf.function  # type: ignore[untyped-decorator]
     def step(a: Any, b: Any) -> None:
         with tf.GradientTape() as tape:
             error = loss(b, model(a, training=False))

@@ -13,7 +13,9 @@ import numpy as np
 
 from benchmarks.quality.settings import Setting
 
-Array = np.ndarray
+Array = Any
+"""A NumPy array."""
+
 Inputs = Any
 """An array (samples, ...), or a dictionary of arrays for several inputs."""
 

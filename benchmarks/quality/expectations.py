@@ -78,7 +78,8 @@ class Expectation:
     @staticmethod
     def from_json(read: dict[str, Any]) -> Expectation:
         """Back from plain data."""
-        return Expectation(**{name: tuple(v) if isinstance(v, list) else v for name, v in read.items()})
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in read.items()}
+        return Expectation(**values)
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmarks.quality.data import Array, each
-from benchmarks.quality.expectations import CHANNELS, NONE, OPEN, SCALED, SHIFTED, Expectation, fault
+from benchmarks.quality.expectations import CHANNELS, NONE, OPEN, SCALED, SHIFTED, Expectation, fault, softened
 from benchmarks.quality.nets import ALL_NETS, IMAGE_NETS
 from benchmarks.quality.registry import mechanism
 from benchmarks.quality.settings import Recipe
-from benchmarks.quality.specimens import HOLDOUT, SEEN_RMS, Order, Specimen, base, moved, softened, specimen, weighed_by
+from benchmarks.quality.specimens import HOLDOUT, SEEN_RMS, Order, Specimen, base, moved, specimen, weighed_by
 from benchmarks.quality.training import drawn, outputs
 
 PICTURES = (*IMAGE_NETS, "unet")

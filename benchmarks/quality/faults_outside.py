@@ -18,11 +18,12 @@ from benchmarks.quality.expectations import (
     OPEN,
     UNTRAINED,
     fault,
+    softened,
 )
 from benchmarks.quality.nets import ALL_NETS, DEEP_NETS, built, compiled, norms, sample
 from benchmarks.quality.registry import mechanism
 from benchmarks.quality.settings import Recipe, Setting
-from benchmarks.quality.specimens import Order, Specimen, Unfit, base, batch, softened, specimen, weighed_by
+from benchmarks.quality.specimens import Order, Specimen, Unfit, base, batch, specimen, weighed_by
 from benchmarks.quality.training import figures, fit, outputs, trained, training_data
 
 L = keras.layers

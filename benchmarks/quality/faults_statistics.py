@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from benchmarks.quality import courses
@@ -70,7 +72,7 @@ def never(order: Order) -> Specimen:
     return of_statistics(order, model, fault(NEVER), sent=(x, None if order.variant == "unlabelled" else y))
 
 
-def _pruned(order: Order) -> object:
+def _pruned(order: Order) -> Any:
     model, share = base(order), (0.5, 0.65, 0.8)[order.severity]
     for layer in model._flatten_layers():
         kernel = getattr(layer, "kernel", None)
@@ -81,7 +83,7 @@ def _pruned(order: Order) -> object:
     return model
 
 
-def _coarse(order: Order) -> object:
+def _coarse(order: Order) -> Any:
     model, bits = base(order), (2.6, 2.2, 1.9)[order.severity]
     for layer in model._flatten_layers():
         kernel = getattr(layer, "kernel", None)
@@ -92,7 +94,7 @@ def _coarse(order: Order) -> object:
     return model
 
 
-def _earlier(order: Order) -> object:
+def _earlier(order: Order) -> Any:
     model = base(order)
     early = trained(order.setting, Recipe(epochs=(2, 1, 1)[order.severity]))
     for norm, old in zip(norms(model), norms(early), strict=True):
@@ -101,18 +103,18 @@ def _earlier(order: Order) -> object:
     return model
 
 
-def _rescaled(order: Order) -> object:
+def _rescaled(order: Order) -> Any:
     model, rng = base(order), order.rng("gamma")
     for norm in norms(model)[:-1]:
         norm.gamma.assign(np.array(norm.gamma) * rng.lognormal(0, (0.35, 0.6, 0.9)[order.severity], norm.gamma.shape))
     return model
 
 
-def _exponential(order: Order) -> object:
+def _exponential(order: Order) -> Any:
     return courses.averaged(order.setting, (0.98, 0.985, 0.99)[order.severity], 2e-2, 5)
 
 
-def _plain(order: Order) -> object:
+def _plain(order: Order) -> Any:
     return courses.averaged(order.setting, None, (1e-2, 2e-2, 4e-2)[order.severity], 7)
 
 
@@ -138,18 +140,17 @@ def frozen(order: Order) -> Specimen:
     """Statistics of the domain of pre-training, a head trained on another by batch statistics."""
     rng, size = order.rng("domain"), (0.4, 0.7, 1.0)[order.severity]
 
-    def move(x: object) -> object:
-        drawn_x = np.asarray(x)
-        gain = rng_gain[: drawn_x.shape[-1]] if order.variant == "gains" else 1.0
-        return drawn_x * gain + rng_offset[: drawn_x.shape[-1]] * unit
+    def move(x: Any) -> Any:
+        gain = gains[: x.shape[-1]] if order.variant == "gains" else 1.0
+        return x * gain + offsets[: x.shape[-1]] * unit
 
     x, y = training_data(order.setting, Recipe())
     unit = float(np.std(x)) if not isinstance(x, dict) else 1.0
-    rng_gain, rng_offset = rng.lognormal(size, size, 64), rng.normal(0, 2 * size, 64)
+    gains, offsets = rng.lognormal(size, size, 64), rng.normal(0, 2 * size, 64)
     model = courses.head_on_another_domain(order.setting, each(x, move), y)
     sent, labels = batch(order)
     held, truth = drawn(order.setting, Recipe(), HOLDOUT, "holdout")
-    expect = fault(FROZEN)
-    made = of_statistics(order, model, expect, sent=(each(sent, move), labels), holdout=(each(held, move), truth),
-                         oracle=recalibrated(model, each(x, move)))  # fmt: skip
-    return made
+    return of_statistics(
+        order, model, fault(FROZEN), sent=(each(sent, move), labels), holdout=(each(held, move), truth),
+        oracle=recalibrated(model, each(x, move)),
+    )  # fmt: skip

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.quality import courses
 from benchmarks.quality.data import rows
-from benchmarks.quality.expectations import FORCED, INERT, SMALL, SORTED, STEPS, fault
+from benchmarks.quality.expectations import FORCED, INERT, SMALL, SORTED, STEPS, fault, softened
 from benchmarks.quality.nets import compiled, sample
 from benchmarks.quality.registry import mechanism
 from benchmarks.quality.settings import Recipe
@@ -21,7 +21,6 @@ from benchmarks.quality.specimens import (
     Specimen,
     Unfit,
     base,
-    softened,
     specimen,
     weighed,
     weighed_by,

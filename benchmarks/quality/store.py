@@ -73,7 +73,7 @@ def _write(made: Specimen, folder: Path) -> None:
     (folder / "expect.json").write_text(json.dumps(known, indent=1))
 
 
-def _named(prefix: str, values: Any) -> dict[str, np.ndarray]:
+def _named(prefix: str, values: Any) -> dict[str, Any]:
     if values is None:
         return {}
     if isinstance(values, dict):

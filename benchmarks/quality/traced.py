@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-L = keras.layers
+L: Any = keras.layers
 MECHANISMS = frozenset(
     {"healthy", "healthy_sample", "lag", "never", "stale", "corrupt", "converted", "scaled", "rescaled", "shifted",
      "mapped", "inert", "by_design", "untrained"}

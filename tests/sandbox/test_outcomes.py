@@ -50,7 +50,7 @@ def test_a_repaired_model_is_handed_over(prepare):
 def test_a_refusal_keeps_its_words(prepare):
     outcome = prepare("refuses")()
     assert (outcome.kind, outcome.code) == ("refused", "batch_mismatch")
-    assert outcome.detail == "input `image` wants (None, 2), the batch has (8, 3)"
+    assert outcome.detail == "input `image` wants (None, 2), the batch has (8, 3)."
 
 
 def test_an_unexpected_error_is_told_to_the_operator_only(prepare):
