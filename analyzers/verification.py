@@ -8,7 +8,6 @@ Where the sample is too small to hold anything out, the report says so and verif
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,11 +20,14 @@ from analyzers.observation import Observer, Pass
 from analyzers.outputs import Outputs, Rows
 from analyzers.phase import Calibrated, flatten, paired
 from analyzers.priors import Prior
+from analyzers.probes import labels
 from analyzers.report import Verification, VerificationStatus
 from analyzers.statistics import Array, relative_rms
 from analyzers.wording import plural
 
-FEWER_RIGHT = 0.02  # Share of right decisions whose loss an owner would mind, whatever the loss function says.
+# Share of right decisions whose loss an owner would mind, whatever the loss function says; a fall within one standard
+# error, paired over samples, says nothing against a loss that surely fell.
+FEWER_RIGHT = 0.02
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def try_statistics(trial: Trial, fitted: Calibrated, prior: Prior | None) -> Tri
     gain = _gain(trial.score, base, choice.fitted.held_out)
     distance = _gain(trial.distance, base, choice.fitted.held_out)
     before, after = trial.figures(base), trial.figures(choice.fitted.held_out)
-    harm = _harm(trial, choice.fitted, before, after)
+    harm = _harm(trial, choice.fitted)
     status = _status(gain, distance, harm)
     each = trial.evaluator.per_sample(base)
     broken = each is not None and not bool(np.isfinite(each).all())
@@ -129,30 +131,25 @@ def _gain(score: Score, before: Outputs, after: Outputs) -> Paired:
     return gain
 
 
-def _harm(
-    trial: Trial, fitted: Calibrated, before: dict[str, float | None], after: dict[str, float | None]
-) -> str | None:
+def _harm(trial: Trial, fitted: Calibrated) -> str | None:
     """What speaks against the new statistics although the mean gain may be positive, or None."""
-    each = trial.score(trial.inference.outputs) - trial.score(fitted.held_out)
+    base = trial.inference.outputs
+    each = trial.score(base) - trial.score(fitted.held_out)
     if any(_surely_negative(each, part) for part in fitted.parts):
         return "In one of the folds the held-out samples surely came out worse, so the folds do not agree."
     if not trial.trusted:
         return None
-    for name in (n for n in before if "accuracy" in n):
-        was, now = before[name], after.get(name)
-        if was is not None and now is not None and was - now > _chance(was, len(each)):
-            return f"`{name}` falls from {was:.3g} to {now:.3g} on the samples held out."
+    was, now = (labels.decided(trial.observer, trial.evaluator, o) for o in (base, fitted.held_out))
+    for before, after in zip(was, now, strict=True):
+        fall = paired(before.right, after.right)
+        if fall is not None and fall.mean > max(FEWER_RIGHT, fall.standard_error):
+            return f"The share of right decisions falls from {fall.before:.3g} to {fall.after:.3g} on samples held out."
     return None
 
 
 def _surely_negative(gains: Array, rows: Rows) -> bool:
     change = paired(gains[rows], np.zeros(len(rows)))
     return change is not None and len(rows) > 1 and change.interval[1] < 0
-
-
-def _chance(share: float, samples: int) -> float:
-    """Fall of a share of right decisions that is neither beyond chance nor worth minding."""
-    return max(FEWER_RIGHT, math.sqrt(max(share * (1 - share), 0.0) / samples))
 
 
 def _status(gain: Paired, distance: Paired, harm: str | None) -> VerificationStatus:

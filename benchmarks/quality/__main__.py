@@ -11,49 +11,20 @@ from __future__ import annotations
 
 import argparse
 import os
-import tempfile
 import time
 from concurrent.futures import Executor, ProcessPoolExecutor
 from multiprocessing import get_context
-from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
-import analyzers
-from benchmarks.quality import catalogue
-from benchmarks.quality.judging import judge
 from benchmarks.quality.registry import Entry, orders
+from benchmarks.quality.running import diagnosed, numbered
 from benchmarks.quality.specimens import Order
-from benchmarks.quality.store import fetch
-from benchmarks.quality.table import Row, failed, missed, row, table
+from benchmarks.quality.table import Row, missed, table
 
 UNSEEN = 500
 """Seeds from here on are never looked at while thresholds are set."""
-
-
-def diagnosed(entry: Entry, order: Order) -> Row | None:
-    """Make or fetch one specimen, diagnose its files, judge the report; None where the specimen is unfit."""
-    stored, began = None, time.perf_counter()
-    try:
-        stored = fetch(entry, order)
-        if stored is None:
-            return None
-        began = time.perf_counter()
-        with tempfile.TemporaryDirectory() as folder:
-            repaired = Path(folder) / f"repaired{stored.model.suffix}"
-            report = analyzers.diagnose_files(
-                stored.model, stored.folder / "batch.npz", repaired_path=repaired, **stored.options
-            )
-            seconds = time.perf_counter() - began
-            return row(stored, judge(stored, report, repaired), report, seconds)
-    except Exception as error:
-        return failed(order.name, order.mechanism, stored, error, time.perf_counter() - began)
-
-
-def _numbered(mechanism: str, variant: str, order: Order) -> Row | None:
-    """`diagnosed` for another process, to which functions cannot be sent."""
-    return diagnosed(catalogue.entry(mechanism, variant), order)
 
 
 def run(wanted: list[tuple[Entry, Order]], jobs: int, until: float, show: bool) -> list[Row]:
@@ -70,7 +41,7 @@ def run(wanted: list[tuple[Entry, Order]], jobs: int, until: float, show: bool) 
 
 
 def _spread(pool: Executor, wanted: list[tuple[Entry, Order]], until: float, show: bool) -> list[Row]:
-    waiting = [pool.submit(_numbered, e.mechanism, e.variant, o) for e, o in wanted]
+    waiting = [pool.submit(numbered, e.mechanism, e.variant, o) for e, o in wanted]
     rows: list[Row] = []
     for future in waiting:
         if time.perf_counter() > until and not future.done():
