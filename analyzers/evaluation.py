@@ -6,7 +6,7 @@ caller names instead.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,15 @@ from analyzers.errors import BatchMismatch, InvalidOption
 from analyzers.outputs import Outputs
 from analyzers.report import PhaseFigures
 from analyzers.statistics import Array
+
+
+LEGACY: dict[str, Callable[[Any], Any]] = {
+    "loss": keras.losses.deserialize,
+    "metrics": keras.metrics.deserialize,
+    "weighted_metrics": keras.metrics.deserialize,
+    "loss_weights": keras.saving.deserialize_keras_object,
+}
+"""Compile settings that figures depend on, and who restores them from an `.h5`."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +48,7 @@ def compiled_from_config(config: dict[str, Any] | None) -> tuple[Compiled, str |
     if not config:
         return Compiled(), None
     try:
-        restored = {k: _restore(config.get(k)) for k in ("loss", "metrics", "weighted_metrics", "loss_weights")}
+        restored = {k: _restore(config.get(k), by) for k, by in LEGACY.items()}
         for identifier in keras.tree.flatten(restored["loss"]):
             keras.losses.get(identifier)
         return Compiled(**restored), None
@@ -192,7 +201,15 @@ def tensor(values: Any) -> Any:
     return keras.ops.convert_to_tensor(values, dtype="float32")
 
 
-def _restore(value: Any) -> Any:
+def _restore(value: Any, legacy: Callable[[Any], Any]) -> Any:
+    """Compile settings as objects; what an `.h5` stores has no module to find a class by, only the kind it is of."""
+    if isinstance(value, dict) and "class_name" in value and "module" not in value:
+        config = {k: v for k, v in value.get("config", {}).items() if (k, v) != ("reduction", "auto")}  # Keras 2's word
+        return legacy({**value, "config": config})
+    if isinstance(value, dict) and "class_name" not in value:
+        return {k: _restore(v, legacy) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_restore(v, legacy) for v in value]
     return keras.saving.deserialize_keras_object(value) if value is not None else None
 
 

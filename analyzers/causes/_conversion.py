@@ -11,7 +11,7 @@ import numpy as np
 
 from analyzers.case import Case, ConvertedTrial, LayerCase
 from analyzers.causes._scale import scale_explains
-from analyzers.statistics import Moments, kl_per_channel
+from analyzers.statistics import Array, Moments, kl_per_channel
 
 COLLAPSE = 0.15  # Of the divergence at most this much may remain after undoing the conversion.
 MOST_NATS = 10.0  # In one channel: beyond any drift.
@@ -27,13 +27,18 @@ def _swapped(x: LayerCase) -> Moments:
     return Moments(np.copysign(np.abs(x.stored.variance), x.batch.mean), np.abs(x.stored.mean))
 
 
+def _power(x: LayerCase) -> Array:
+    # No power of a variance is negative: such a value is corrupt, and no conversion undoes it.
+    return np.where(x.stored.variance >= 0.0, x.stored.variance, np.nan)
+
+
 UNDO: dict[str, Callable[[LayerCase], Moments]] = {
     "mean and variance are swapped": _swapped,
-    "the standard deviation is stored as the variance": lambda x: Moments(x.stored.mean, x.stored.variance**2),
+    "the standard deviation is stored as the variance": lambda x: Moments(x.stored.mean, _power(x) ** 2),
     "the inverse standard deviation is stored as the variance": lambda x: Moments(
-        x.stored.mean, 1.0 / np.maximum(x.stored.variance, 1e-6) ** 2
+        x.stored.mean, 1.0 / np.maximum(_power(x), 1e-6) ** 2
     ),
-    "the square of the variance is stored": lambda x: Moments(x.stored.mean, np.sqrt(np.abs(x.stored.variance))),
+    "the square of the variance is stored": lambda x: Moments(x.stored.mean, np.sqrt(_power(x))),
     "the mean has the wrong sign": lambda x: Moments(-x.stored.mean, x.stored.variance),
 }
 

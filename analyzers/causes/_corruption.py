@@ -19,6 +19,10 @@ EXPLAINED = 0.7  # Share of the divergence from which on the lag says what a sou
 ALIVE = 10.0  # Times epsilon: a channel that varies this much was not dead in training, and 0 is no average of it.
 ABSURD_RATIO = 1e4  # A hundred standard deviations to one: beyond any drift of weights in the same layer.
 
+# Standard deviations, of what is stored or of what comes, whichever is larger: an input in other units carries its
+# stored spread along, so that raw pixels against scaled ones stay below 10.
+ABSURD_SHIFT = 1e3
+
 
 def impossible_channels(layer: LayerCase) -> list[int]:
     """Channels whose stored values are not finite, whose variance is negative, or exactly 0 where the data vary."""
@@ -53,8 +57,15 @@ def absurd(layer: LayerCase) -> bool:
 
 
 def _absurd_layer(layer: LayerCase, case: Case) -> bool:
-    """One outlier of a sample blows up the variances of a whole layer and leaves all other layers sound."""
+    """One outlier of a sample blows up the statistics of a whole layer and leaves all other layers sound."""
     others = [x.figures.kl for x in case.normalizing if x.path != layer.path]
     if scale_explains(case) or (others and float(np.median(others)) > SOUND_KL):
         return False
-    return layer.figures.variance_ratio < 1 / ABSURD_RATIO or not np.isfinite(layer.figures.variance_ratio)
+    ratio = layer.figures.variance_ratio
+    return ratio < 1 / ABSURD_RATIO or not np.isfinite(ratio) or _out_of_sight(layer)
+
+
+def _out_of_sight(layer: LayerCase) -> bool:
+    """Whether most means lie where neither what is stored nor what the layer gets can see the other."""
+    spread = np.sqrt(np.maximum(np.maximum(layer.stored.variance, layer.batch.variance), 0.0) + layer.epsilon)
+    return float(np.median(np.abs(layer.stored.mean - layer.batch.mean) / spread)) > ABSURD_SHIFT

@@ -9,16 +9,27 @@ TITLE = "The loss contains a regularization penalty"
 SOURCE = "Keras adds `model.losses` to the compiled loss in fit and evaluate alike"
 BENIGN = True
 
-NOTABLE = 0.1  # Share of the loss that the penalty makes up before anybody wonders.
+NOTABLE = 0.1  # Share of the loss that the penalty makes up before anybody wonders ...
+SEEN = 0.01  # ... and from which on it is in the digits that are printed.
+ANSWER, BESIDE = 0.92, 0.5
+
+
+def _usual(case: Case, inference: float) -> float:
+    """The loss on the data in the better phase: a gap beside the penalty must not hide it."""
+    training = case.training.data_loss
+    return abs(inference) if training is None else min(abs(inference), abs(training))
 
 
 def judge(case: Case) -> Finding | None:
     """Present where the penalty is a notable part of the loss."""
     data, penalty = case.inference.data_loss, case.inference.regularization_loss
-    if data is None or not penalty or penalty < NOTABLE * (abs(data) + penalty):
+    if data is None or not penalty:
+        return None
+    share = penalty / (_usual(case, data) + penalty)
+    if share < SEEN:
         return None
     return Finding(
-        0.92,
+        ANSWER if share >= NOTABLE else BESIDE,
         "info",
         f"The loss on the data is {data:.4g}; penalties (regularizers and added losses) put {penalty:.4g} on top. "
         "Keras prints "

@@ -10,18 +10,20 @@ TITLE = "Dropout, noise or augmentation at work in the training phase, as intend
 SOURCE = "Srivastava et al., Dropout (2014), section 3: units are dropped in training only"
 BENIGN = True
 
-NOTABLE = 0.05  # Of the outputs' spread: printed figures differ in the third digit, and people ask why ...
-MOST = 0.5  # ... and the random layers are the answer where most of the difference is theirs.
+NOTABLE = 0.05  # Of the outputs' spread: printed figures differ in the third digit, and people ask why.
+MOST = 0.5  # The random layers are the answer where most of the difference is theirs, else worth a word beside it.
+ANSWER, BESIDE = 0.95, 0.5
 
 
 def judge(case: Case) -> Finding | None:
-    """Present where switching these layers alone opens a part of the gap."""
+    """Present where switching these layers alone opens a part of the gap that can be seen."""
     drawn = case.gap.mechanisms.get("stochastic_layers", 0.0) + case.gap.mechanisms.get("augmentation", 0.0)
-    if not case.gap.stochastic_significant and drawn < max(NOTABLE, MOST * case.gap.total):
-        return None
+    if drawn < NOTABLE and not (case.gap.significant and drawn > 0.0):
+        return None  # Beside a gap it is asked whether they open it, and "hardly" is an answer too.
+    answer = case.gap.stochastic_significant or drawn >= MOST * case.gap.total
     layers = case.stochastic + case.augmentation
     return Finding(
-        0.95,
+        ANSWER if answer else BESIDE,
         "info",
         "These layers are random in the training phase and silent at inference; switching them alone opens "
         f"{100 * drawn / max(case.gap.total, 1e-12):.0f} % of the difference between the phases. Training figures "

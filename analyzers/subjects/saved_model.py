@@ -106,7 +106,8 @@ def _model(loaded: Any, graph: Any, metadata: Metadata | None) -> TracedModel:
     name = metadata.layers[0].name if metadata else UNNAMED
     objects = read_objects(graph)
     variables = loaded_variables(loaded, objects)
-    layers = find_layers(objects, metadata, name)
+    handles = _captured(inference)
+    layers = find_layers(objects, metadata, name, [n for n, v in variables.items() if id(v.handle) in handles])
     model = TracedModel(
         name=name,
         inference=inference,
@@ -118,7 +119,7 @@ def _model(loaded: Any, graph: Any, metadata: Metadata | None) -> TracedModel:
         penalties=[f for f in getattr(loaded, "regularization_losses", []) or [] if callable(f)],
         keep=loaded,
     )
-    if training is None and not any(_captured(model, f) for f in layers if pair_of(f)):
+    if training is None and not any(_reads(model, f) for f in layers if pair_of(f)):
         raise NoPhaseInformation(
             f"The SavedModel runs in one phase only and holds no moving statistics, so nothing can be compared. "
             f"{EXPORT_BOTH}"
@@ -126,9 +127,14 @@ def _model(loaded: Any, graph: Any, metadata: Metadata | None) -> TracedModel:
     return model
 
 
-def _captured(model: TracedModel, found: Found) -> bool:
+def _captured(traced: Traced) -> set[int]:
+    """The handles of the variables that a function computes with."""
+    return {id(h) for h in traced.concrete.captured_inputs}
+
+
+def _reads(model: TracedModel, found: Found) -> bool:
     """Whether the model computes with a layer's moving statistics."""
-    handles = {id(h) for h in model.inference.concrete.captured_inputs}
+    handles = _captured(model.inference)
     return all(n in model.variables and id(model.variables[n].handle) in handles for n in pair_of(found) or ())
 
 

@@ -6,8 +6,8 @@ settings, and its variables are those of the SavedModel. Where there are none, v
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
@@ -137,14 +137,16 @@ def read_objects(graph: Any) -> Objects:
     return Objects(children, variables, places)
 
 
-def find_layers(objects: Objects, metadata: Metadata | None, name: str) -> list[Found]:
-    """All layers with their own variables, in the order of the file."""
+def find_layers(objects: Objects, metadata: Metadata | None, name: str, used: Collection[int] = ()) -> list[Found]:
+    """All layers with their own variables, in the order of the file. `used`: the variables, by object number, that the
+    model computes with, whose layers keep their names where an export holds unused copies of them.
+    """
     found = list(_described(objects, metadata)) if metadata is not None else [_root(name)]
     taken = {v for f in found for v in f.own.values()}
     found += [f for f in _by_parents(objects, taken) if not taken.intersection(f.own.values())]
     taken |= {v for f in found for v in f.own.values()}
     found += list(_by_names(objects, taken))
-    return list(_unique(found))
+    return _unique(found, used)
 
 
 def _root(name: str) -> Found:
@@ -230,8 +232,12 @@ def _by_names(objects: Objects, taken: set[int]) -> Iterator[Found]:
         yield Found(path, layer, own, type(layer).__name__)
 
 
-def _unique(found: Iterable[Found]) -> Iterator[Found]:
+def _unique(found: Sequence[Found], used: Collection[int]) -> list[Found]:
+    """The same, in order; of several with one path the first keeps it, one that is used before all others."""
     taken: dict[str, int] = {}
-    for one in found:
-        count = taken[one.path] = taken.get(one.path, 0) + 1
-        yield one if count == 1 else Found(f"{one.path}#{count}", *list(one.__dict__.values())[1:])
+    result = list(found)
+    for i in sorted(range(len(found)), key=lambda i: set(used).isdisjoint(found[i].own.values())):
+        count = taken[found[i].path] = taken.get(found[i].path, 0) + 1
+        if count > 1:
+            result[i] = replace(found[i], path=f"{found[i].path}#{count}")
+    return result

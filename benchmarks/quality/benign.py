@@ -38,7 +38,8 @@ def by_design(order: Order) -> Specimen:
     return _noisy(order, Recipe(noise=order.variant, noise_rate=rates[order.variant][order.severity], epochs=12))
 
 
-@mechanism({"dropout_bn": 2, "spatial": 1}, nets=DEEP_NETS)
+@mechanism({"dropout_bn": 2}, nets=DEEP_NETS)
+@mechanism({"spatial": 1}, nets=IMAGE_NETS)
 def by_design_inside(order: Order) -> Specimen:
     """Dropout before normalizations, whose statistics rightly hold its variance."""
     return _noisy(order, Recipe(noise=order.variant, noise_rate=(0.2, 0.35, 0.5)[order.severity], epochs=12))

@@ -25,10 +25,12 @@ from benchmarks.quality.settings import Recipe
 from benchmarks.quality.specimens import Order, Specimen, base, batch, of_statistics
 
 PICTURES = ("plain", "separable", "residual", "preact", "nested")
+WITH_PENALTY = ("mlp", "deep_mlp", "plain", "separable", "residual", "preact")
 SLOW = Recipe(momentum=0.99, epochs=4)
 
 
-@mechanism({"dropout": 2, "penalty": 1}, nets=DEEP_NETS)
+@mechanism({"dropout": 2}, nets=DEEP_NETS)
+@mechanism({"penalty": 1}, nets=WITH_PENALTY)
 def lag_benign(order: Order) -> Specimen:
     """Too few updates, and dropout or a penalty that is by design."""
     if order.variant == "dropout":
