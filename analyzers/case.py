@@ -40,7 +40,8 @@ class LayerCase:
     batches their variance is far below that of all samples together, `batch`. `batch_at_inference`: it normalized by
     its batch although the model was called for inference. `discovered`: its divergence, and `discovered_channels`:
     those of its channels, that are beyond chance among all layers, or all channels, that were looked at. `detectable`:
-    the smallest divergence that this sample would show.
+    the smallest divergence that this sample would show. `at_input`: nothing before it depends on the phase, so that it
+    sees the model's input rather than what other layers of its kind made of it.
     """
 
     path: str
@@ -66,6 +67,7 @@ class LayerCase:
     share_of_gap: float = 0.0
     per_step: bool = False
     batch_at_inference: bool = False
+    at_input: bool = False
     last_step_kl: float | None = None
 
     @property
@@ -228,6 +230,17 @@ class Case:
     def normalizing(self) -> list[LayerCase]:
         """The layers that use batch statistics in the training phase."""
         return [x for x in self.layers if x.uses_batch]
+
+    @property
+    def at_input(self) -> list[LayerCase]:
+        """Those of `normalizing` that see the input, the most divergent first; the first in order at the least."""
+        found = [x for x in self.normalizing if x.at_input] or self.normalizing[:1]
+        return sorted(found, key=lambda x: -x.figures.kl)
+
+    @property
+    def behind(self) -> list[LayerCase]:
+        """Those of `normalizing` that see what others have normalized."""
+        return [x for x in self.normalizing if x not in self.at_input]
 
     @property
     def inference_better(self) -> bool:

@@ -19,7 +19,6 @@ from analyzers.outputs import Outputs
 from analyzers.report import PhaseFigures
 from analyzers.statistics import Array
 
-
 LEGACY: dict[str, Callable[[Any], Any]] = {
     "loss": keras.losses.deserialize,
     "metrics": keras.metrics.deserialize,

@@ -16,6 +16,9 @@ from analyzers.probes import averaging_clock
 from analyzers.statistics import Array, Moments, divergence, kl_per_channel, mixed
 from analyzers.subjects.keras_model import Site
 
+ROUNDING = 1e-5
+SILENT = 1e-6  # Channels that vary less are dead in both.
+
 
 def layer_cases(observer: Observer, inference: Pass, training: Pass) -> list[LayerCase]:
     """All batch-normalizing layers in order of data flow, those that no pass reached last."""
@@ -73,6 +76,7 @@ def _measured(observer: Observer, inference: Pass, training: Pass, site: Site) -
         noise_floor=max(law.floor for law in laws),
         detectable=max(law.detectable for law in laws),
         inherited=max(inherited, 0.0) if np.isfinite(inherited) else 0.0,
+        at_input=_same(batch, mixed(inference.seen[path])),
         batch_at_inference=any(c.used_batch for c in inference.calls[0].get(path, [])),
         per_step=observer.subject.per_step(path),
         last_step_kl=divergence(mixed(seen[-1:]), blank.stored, epsilon).kl if len(seen) > 1 else None,
@@ -83,6 +87,15 @@ def _measured(observer: Observer, inference: Pass, training: Pass, site: Site) -
     # Several calls of one layer see other inputs each: only what is beyond chance in all of them counts.
     of_channels = np.max([noise.channel_p_values(s, kl, epsilon, sizes) for s in seen], axis=0)
     return _Judged(case, max(law.p_value(figures.kl) for law in laws), of_channels)
+
+
+def _same(a: Moments, b: Moments) -> bool:
+    """Whether two passes fed a layer the same: dozens of layers of float32 leave `ROUNDING` of a standard deviation."""
+    scale = np.sqrt(a.variance) + SILENT
+    return bool(
+        np.all(np.abs(a.mean - b.mean) <= ROUNDING * scale)
+        and np.all(np.abs(a.variance - b.variance) <= ROUNDING * scale**2)
+    )
 
 
 def _averaged(training: Pass, path: str) -> Moments:

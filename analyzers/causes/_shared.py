@@ -88,6 +88,6 @@ def weights_disagree(case: Case) -> bool:
     In the training phase the first normalization takes most of a shift of the input away; statistics of other weights
     are off everywhere.
     """
-    first = case.normalizing[0]
-    behind = max((x.figures.kl - x.noise_floor for x in case.normalizing[1:] if x.significant), default=0.0)
+    first = case.at_input[0]
+    behind = max((x.figures.kl - x.noise_floor for x in case.behind if x.significant), default=0.0)
     return behind > SPREAD_EVENLY * first.figures.kl or behind > max(LEFT_BEHIND, FADED * first.figures.kl)

@@ -17,7 +17,7 @@ def judge(case: Case) -> Finding | None:
     layers = [x for x in case.normalizing if x.momentum >= FROZEN and x.significant and not x.at_start]
     if not layers or case.inference_better or not case.gap.systematic_significant:
         return None
-    first = case.normalizing[0]
+    first = case.at_input[0]
     if first.path not in {x.path for x in layers} or first.figures.kl < max(x.figures.kl for x in layers) / 2:
         return None
     return Finding(

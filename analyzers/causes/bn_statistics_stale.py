@@ -30,11 +30,11 @@ def judge(case: Case) -> Finding | None:
     layers = [x for x in case.normalizing if x.significant and not x.at_start]
     if not layers or case.inference_better or not case.gap.systematic_significant:
         return None
-    deep = max((x.figures.kl for x in case.normalizing[1:]), default=0.0)
-    if len(case.normalizing) > 1 and not weights_disagree(case):
+    deep = max((x.figures.kl for x in case.behind), default=0.0)
+    if case.behind and not weights_disagree(case):
         return None
     return Finding(
-        confidence(case, "bn_statistics_stale", most=0.9 if len(case.normalizing) > 1 else 0.5),
+        confidence(case, "bn_statistics_stale", most=0.9 if case.behind else 0.5),
         severity_of_gap(case),
         "The stored statistics are not those of what the layers get with the weights as they are, and no lag, "
         "scaling or conversion explains how. They were taken with other weights: after weight averaging (EMA, SWA), "
@@ -43,7 +43,7 @@ def judge(case: Case) -> Finding | None:
         worst_first(layers),
         [
             Evidence(
-                name="divergence_behind_first_layer", value=deep, unit="nats", reference=case.normalizing[0].figures.kl
+                name="divergence_behind_first_layer", value=deep, unit="nats", reference=case.at_input[0].figures.kl
             ),
             *divergence_evidence(layers),
             *loss_evidence(case),

@@ -19,12 +19,12 @@ RESIDUAL = True
 
 def judge(case: Case) -> Finding | None:
     """Present where a systematic gap goes with divergence of the first layer alone."""
-    if len(case.normalizing) < 2 or case.inference_better or not case.gap.systematic_significant:
+    if not case.behind or case.inference_better or not case.gap.systematic_significant:
         return None
-    first, rest = case.normalizing[0], case.normalizing[1:]
-    deep = max(x.figures.kl for x in rest)
-    if not first.significant or first.at_start or weights_disagree(case):
+    off = [x for x in case.at_input if x.significant and not x.at_start]
+    if not off or weights_disagree(case):
         return None
+    first, deep = off[0], max(x.figures.kl for x in case.behind)
     return Finding(
         confidence(case, "input_distribution_shift", most=0.9),
         severity_of_gap(case),
@@ -33,11 +33,11 @@ def judge(case: Case) -> Finding | None:
         "were made for. Check how the sample was prepared (colours, contrast, units of single columns, another "
         "sensor). Is this how production data look? Only then is recalibrating on them right; on a sample prepared "
         "by mistake it would seem to help and break the model for its own data.",
-        [first.path],
+        [x.path for x in off],
         [
             Evidence(name="divergence_behind_first_layer", value=deep, unit="nats", reference=first.figures.kl),
-            *divergence_evidence([first]),
+            *divergence_evidence(off),
             *loss_evidence(case),
         ],
-        share([first], case),
+        share(off, case),
     )

@@ -25,7 +25,7 @@ def judge(case: Case) -> Finding | None:
     if coded:
         return _written_otherwise(coded[0])
     found = [x for x in case.labels if applies(x)]
-    if not found or channels_explain(case):
+    if not found or channels_explain(case) or case.weights.untrained or case.weights.left_at_start:
         return None
     worst = max(found, key=lambda x: x.permuted_accuracy - x.accuracy)
     pairs = ", ".join(f"{a} is {b}" for a, b in list(worst.renaming.items())[:SHOWN])

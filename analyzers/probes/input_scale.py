@@ -1,17 +1,15 @@
 """Was the sample prepared as the training data were? Tried, not guessed.
 
-A batch-normalizing layer that sees the input through linear layers only stores the mean and variance that a rightly
-scaled input gives. Its response to factor * x + offset follows exactly from four passes (x, x + 1, all zeros, all
-ones), padding included, so the factor and offset that match the stored statistics of *all* its channels best are found
-without further passes. Then they are tried: both phases run on the corrected input. Where the sample was only prepared
-wrongly, inference and training phase then agree, and every layer behind finds what it stored. A lag of the statistics,
-or statistics of another domain, change channels unevenly and fail the trial.
+A batch-normalizing layer that sees the input itself stores the mean and variance that a rightly scaled input gives. The
+factor and offset that match the stored statistics of *all* its channels best are found (see `responses`). Then they
+are tried: both phases run on the corrected input. Where the sample was only prepared wrongly, inference and training
+phase then agree, and every layer behind finds what it stored. A lag of the statistics, or statistics of another domain,
+change channels unevenly and fail the trial.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,13 +19,12 @@ from analyzers import noise
 from analyzers.case import LayerCase, ScaleTrial
 from analyzers.evaluation import Evaluator
 from analyzers.observation import Observer, Pass
-from analyzers.outputs import Rows
 from analyzers.phase import flatten
 from analyzers.probes import averaging_clock
+from analyzers.probes.responses import SILENT, Responses, responses, scaled, straight
 from analyzers.statistics import Array, Moments, divergence, kl_per_channel, mixed, relative_rms
 from analyzers.switchboard import Constants, Setting
 
-LINEARITY = 1e-3  # Response to a doubled input against twice the response: float32 convolutions keep within 1e-5.
 SAMPLES = 256  # Enough to fix one factor and one offset from all channels.
 CANDIDATES = 8  # Layers looked at in order of data flow; those that see the input linearly stand at the front.
 HOPELESS = (
@@ -45,8 +42,7 @@ PARTS_OF_BOUND = (
 )  # Of the most that may be left of the start; the best fit is taken.
 LAGGING = 0.03  # Weight of the start below which a lag hides no scale ...
 HOPELESS_LAG = 0.9  # ... and above which undoing it multiplies every error by ten or more.
-AS_PREDICTED = 0.02  # Standard deviations: rounding of float32 where offsets are large stays below, a bend does not.
-SILENT = 1e-12  # Variances below this are those of dead channels.
+MOST_STEPS = 120  # Of the search, from each start: two numbers are found to a thousandth in 60 to 90.
 
 
 def trial(
@@ -61,21 +57,21 @@ def trial(
     if not layers or observer.subject.fixed_batch or any(x.dtype.kind != "f" for x in observer.batch.x):
         return None
     rows = np.arange(min(observer.batch.samples, max(SAMPLES, observer.batch_size)))
-    ahead = [x.path for x in layers[:CANDIDATES]]
-    plain = {p: mixed([s.take(rows) for s in inference.seen[p]]) for p in ahead}
-    zero, double = _glimpse(observer, 0, 0, rows, ahead), _glimpse(observer, 2, 0, rows, ahead)
-    first = [x for x in layers[:CANDIDATES] if _linear(plain[x.path], zero[x.path], double[x.path])]
-    if not first:
+    ahead = layers[:CANDIDATES]
+    plain = {x.path: mixed([s.take(rows) for s in inference.seen[x.path]]) for x in ahead}
+    seen = responses(observer, rows, ahead, plain)
+    if seen is None:
         return None
+    first, response = seen
     names = [x.path for x in first]
-    shifted, one = _glimpse(observer, 1, 1, rows, names), _glimpse(observer, 0, 1, rows, names)
     deep = [x for x in layers if x.path not in names]
-    responses = _Responses(plain, shifted, zero, one)
-    found, caught_up = _best(first, deep, responses)
-    straight = names if found is None else _straight(observer, responses, found, rows, names)
-    if found is not None and straight and straight != names:
-        names = straight
-        found, caught_up = _best([x for x in first if x.path in names], deep, responses)
+    found, caught_up = _best(first, deep, response)
+    if found is None:
+        return None
+    kept = straight(observer, response, found.factor, found.offset, rows, names)
+    if kept and kept != names:
+        names = kept
+        found, caught_up = _best([x for x in first if x.path in names], deep, response)
     if found is None:
         return None
     known = [caught_up.get(x.path, x) for x in layers]
@@ -83,16 +79,16 @@ def trial(
 
 
 def _best(
-    first: Sequence[LayerCase], deep: Sequence[LayerCase], responses: _Responses
+    first: Sequence[LayerCase], deep: Sequence[LayerCase], response: Responses
 ) -> tuple[_Found | None, dict[str, LayerCase]]:
     """The correction that fits best, and the layers with their lag undone, where those behind the first show one."""
     lags = [x for x in deep if x.significant and x.clock is not None and x.clock.explained > EXPLAINED]
     if len(lags) < 0.5 * len(deep) or not lags:
-        return _solve(first, responses), {}
+        return _solve(first, response), {}
     tried = []
     for part in PARTS_OF_BOUND:
         caught_up = _caught_up(first, deep, lags, part)
-        found = _solve([caught_up.get(x.path, x) for x in first], responses)
+        found = _solve([caught_up.get(x.path, x) for x in first], response)
         if found is not None:
             behind = [caught_up.get(x.path, x) for x in deep]
             left = np.mean([np.minimum(kl_per_channel(x.batch, x.stored, x.epsilon), 1e6).mean() for x in behind])
@@ -101,19 +97,6 @@ def _best(
         return None, {}
     _, _, found, caught_up = min(tried, key=lambda r: r[:2])
     return found, caught_up
-
-
-def _straight(observer: Observer, responses: _Responses, found: _Found, rows: Rows, names: list[str]) -> list[str]:
-    """The layers that respond to the correction as predicted: a bent response looks straight to a tiny input."""
-    seen = _glimpse(observer, found.factor, found.offset, rows, names)
-    return [n for n in names if _near(responses.at(n, found.factor, found.offset), seen[n])]
-
-
-def _near(predicted: Moments, seen: Moments) -> bool:
-    scale = np.sqrt(seen.variance) + SILENT
-    mean = np.abs(predicted.mean - seen.mean) / scale
-    spread = np.abs(np.sqrt(predicted.variance) - np.sqrt(seen.variance)) / scale
-    return max(float(np.median(mean)), float(np.median(spread))) < AS_PREDICTED
 
 
 def _caught_up(
@@ -136,44 +119,6 @@ def _caught_up(
 
 
 @dataclass(frozen=True)
-class _Responses:
-    """Moments of each layer's input, by path, for the inputs x, x + 1, zeros and ones."""
-
-    plain: dict[str, Moments]
-    shifted: dict[str, Moments]
-    zero: dict[str, Moments]
-    one: dict[str, Moments]
-
-    def at(self, path: str, factor: float, offset: float) -> Moments:
-        """Moments that the layer would see for factor * x + offset: a quadratic form, exact for an affine response."""
-        x, both, dark, light = self.plain[path], self.shifted[path], self.zero[path], self.one[path]
-        mean = dark.mean + factor * (x.mean - dark.mean) + offset * (light.mean - dark.mean)
-        cross = both.variance - x.variance - light.variance
-        variance = factor**2 * x.variance + offset**2 * light.variance + factor * offset * cross
-        return Moments(mean, np.maximum(variance, 0.0))
-
-
-def _glimpse(observer: Observer, factor: float, offset: float, rows: Rows, paths: list[str]) -> dict[str, Moments]:
-    with _scaled(observer, factor, offset):
-        return observer.glimpse(rows, paths)
-
-
-def _linear(plain: Moments, zero: Moments, double: Moments) -> bool:
-    """Whether a layer's input is an affine function of the model's: doubling x doubles the response."""
-    with np.errstate(all="ignore"):
-        mean = np.abs((double.mean - zero.mean) - 2 * (plain.mean - zero.mean))
-        scale = np.abs(plain.mean - zero.mean) + np.sqrt(plain.variance) + SILENT
-        spread = np.abs(np.sqrt(double.variance) - 2 * np.sqrt(plain.variance))
-        straight = max(float(np.max(mean / scale)), float(np.max(spread / scale)))
-    return straight < LINEARITY and float(plain.variance.max()) > 0
-
-
-def _scaled(observer: Observer, factor: float, offset: float) -> AbstractContextManager[None]:
-    """The observer's batch with factor * x + offset in place of x."""
-    return observer.feeding([(a * factor + offset).astype(a.dtype) for a in observer.batch.x])
-
-
-@dataclass(frozen=True)
 class _Found:
     """The correction factor * x + offset, the spread over channels of half the log variance ratio, and the divergence
     that it leaves.
@@ -185,34 +130,37 @@ class _Found:
     misfit: float
 
 
-def _solve(first: Sequence[LayerCase], responses: _Responses) -> _Found | None:
+def _solve(first: Sequence[LayerCase], response: Responses) -> _Found | None:
     """The factor (positive) and offset with the least divergence of the layers that see the input first."""
-    ratios = np.concatenate([_half_log_ratios(x, responses.plain[x.path]) for x in first])
+    ratios = np.concatenate([_half_log_ratios(x, response.plain[x.path]) for x in first])
     if not len(ratios):
         return None
 
     def misfit(point: Array) -> float:
         factor, offset = float(np.exp(point[0])), float(point[1])
-        each = [kl_per_channel(responses.at(x.path, factor, offset), x.stored, x.epsilon) for x in first]
+        each = [kl_per_channel(response.at(x.path, factor, offset), x.stored, x.epsilon) for x in first]
         return float(np.mean(np.minimum(np.concatenate(each), 1e6)))
 
     scale = float(np.median(ratios))
-    starts = [np.array([scale, o]) for o in (0.0, _offset(first, responses, float(np.exp(scale))))]
-    best = min((optimize.minimize(misfit, p, method="Nelder-Mead") for p in starts), key=lambda r: float(r.fun))
+    starts = [np.array([scale, o]) for o in (0.0, _offset(first, response, float(np.exp(scale))))]
+    best = min(
+        (optimize.minimize(misfit, p, method="Nelder-Mead", options={"maxfev": MOST_STEPS}) for p in starts),
+        key=lambda r: float(r.fun),
+    )
     factor, offset = float(np.exp(best.x[0])), float(best.x[1])
     if float(best.fun) > HOPELESS * misfit(np.zeros(2)):
         return None
-    left = np.concatenate([_half_log_ratios(x, responses.at(x.path, factor, offset)) for x in first])
+    left = np.concatenate([_half_log_ratios(x, response.at(x.path, factor, offset)) for x in first])
     return _Found(factor, offset, float(np.std(left)), float(best.fun))
 
 
-def _offset(first: Sequence[LayerCase], responses: _Responses, factor: float) -> float:
+def _offset(first: Sequence[LayerCase], response: Responses, factor: float) -> float:
     """The offset that brings the means nearest, by least squares in stored standard deviations."""
     lhs, rhs = [], []
     for x in first:
         sd = np.sqrt(np.maximum(x.stored.variance, 0.0) + x.epsilon)
-        lhs.append((responses.one[x.path].mean - responses.zero[x.path].mean) / sd)
-        rhs.append((x.stored.mean - responses.at(x.path, factor, 0.0).mean) / sd)
+        lhs.append((response.at(x.path, 0.0, 1.0).mean - response.at(x.path, 0.0, 0.0).mean) / sd)
+        rhs.append((x.stored.mean - response.at(x.path, factor, 0.0).mean) / sd)
     a, b = np.concatenate(lhs), np.concatenate(rhs)
     usable = np.isfinite(a) & np.isfinite(b)
     energy = float(np.sum(a[usable] ** 2))
@@ -239,7 +187,7 @@ def _try(
     setting = Setting(record=True, constants=standing)
     if lagging:
         before = observer.run(setting)
-    with _scaled(observer, found.factor, found.offset):
+    with scaled(observer, found.factor, found.offset):
         after, corrected = observer.run(setting), observer.run(Setting(training=True, record=True))
     first = [x for x in layers if x.path in names]
     deep = [x for x in layers if x.path not in names]
