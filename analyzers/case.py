@@ -167,6 +167,24 @@ class ScaleTrial:
 
 
 @dataclass(frozen=True)
+class ShiftTrial:
+    """Each channel of the input was tried in another unit, pictures in another light too, chosen to match the stored
+    statistics of the layers that see the input: `parameters` numbers for so many `statistics`.
+
+    Mean divergence in the inference phase as sent and corrected, at those layers and, where nothing was fitted, behind
+    them. `correction`: as code.
+    """
+
+    parameters: int
+    statistics: int
+    kl_before: float
+    kl_after: float
+    deep_kl_before: float
+    deep_kl_after: float
+    correction: str
+
+
+@dataclass(frozen=True)
 class ChannelTrial:
     """Inference with the colour channels reversed.
 
@@ -212,6 +230,7 @@ class Case:
     augmentation: list[str]
     non_finite_outputs: bool
     input_scale: ScaleTrial | None = None
+    input_shift: ShiftTrial | None = None
     converted: ConvertedTrial | None = None
     company_drift: float = 0.0
     labels: list[LabelFacts] = field(default_factory=list)

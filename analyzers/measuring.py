@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from analyzers.attribution import Attribution, attribute
-from analyzers.case import Case, Gap, LayerCase, Mechanism
+from analyzers.case import Case, Gap, LayerCase, Mechanism, ScaleTrial
 from analyzers.evaluation import Evaluator
 from analyzers.layer_cases import layer_cases
 from analyzers.observation import Observer, Pass
@@ -20,6 +20,7 @@ from analyzers.probes import (
     heads,
     initial_weights,
     input_scale,
+    input_shift,
     inputs,
     misfits,
     normalizations,
@@ -37,6 +38,8 @@ FAR_FLOORS = 10.0  # A divergence this many noise floors high is no chance, what
 FAR_KL = 0.05  # ... and in nats, beyond the drift of statistics while weights still moved in a healthy training.
 FAR = 0.5  # Nats in the first layer: an input so unlike the training data that its scale is tried even without a gap.
 CLEARLY_WORSE = 0.1  # Share of decisions: labels at chance agree with neither, and scatter by as much on few samples.
+LAGGED = 0.7  # Share of a layer's divergence that a lag tells; a shift that looks like one is not looked for.
+COLLAPSED = 0.05  # Of the divergence: one factor that leaves no more needs no factors of single channels.
 REPEATS = 4  # Training-phase passes where layers draw at random: halves the noise of the figures of one draw.
 REPLAY_TOLERANCE = 1e-5  # Relative; float32 rounding of a reordered reduction, far below any gap worth naming.
 SAME_OUTPUT = 1e-6  # Relative difference of a repeated inference pass that is rounding, not randomness.
@@ -123,14 +126,24 @@ def _tried(observer: Observer, evaluator: Evaluator, case: Case, inference: Pass
     far = bool(active) and active[0].significant and active[0].figures.kl > FAR
     worth_trying = gap.systematic_significant or gap.undecided or far
     well = bool(case.labels) and all(x.accuracy > WELL for x in case.labels)
+    scale = input_scale.trial(observer, evaluator, active, inference, training) if worth_trying else None
     return replace(
         case,
-        input_scale=input_scale.trial(observer, evaluator, active, inference, training) if worth_trying else None,
+        input_scale=scale,
+        input_shift=input_shift.trial(observer, active, inference) if _may_be_shifted(case, scale) else None,
         converted=converted_weights.trial(observer, active) if gap.systematic_significant and active else None,
         company_drift=companions.drift(observer, inference),
         reversed_channels=None if well else inputs.reversed_channels(observer, evaluator, inference, active),
         shuffled=shuffling.shuffled(observer, evaluator, training) if gap.training_better else None,
     )
+
+
+def _may_be_shifted(case: Case, scale: ScaleTrial | None) -> bool:
+    """Whether layers that see the input are off, and neither a lag nor one scale, with fewer numbers, says why."""
+    off = [x for x in case.at_input if x.significant and not x.at_start]
+    told = [x for x in off if x.clock is None or x.clock.explained > LAGGED]
+    scaled = scale is not None and scale.kl_after < COLLAPSED * scale.kl_before
+    return case.gap.systematic_significant and bool(off) and not told and not scaled
 
 
 def _label_facts(

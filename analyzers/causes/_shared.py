@@ -8,6 +8,9 @@ from analyzers.report import Evidence, Severity
 SPREAD_EVENLY = 0.3  # Divergence behind the first layer, as a share of its own, that no shift of the input leaves.
 FADED = 0.03  # What nonlinear layers leave of a large shift, as a share ...
 LEFT_BEHIND = 0.02  # ... and of any, in nats beyond the noise floor.
+UNDONE = 0.1  # Share of the divergence that a correction of single channels may leave: shifts leave up to 0.07 behind
+# the first layers, statistics of other weights 0.2 and more.
+SOUND = 0.01  # Nats a layer that healthy samples of a hundred leave.
 LOST = 0.5  # Share of the training phase's advantage over inference that shuffling must destroy.
 RESTORED = 0.3  # Share of the loss that reversing the colour channels must take away ...
 CERTAIN_Z = 4.0  # ... by so many standard errors of the paired difference.
@@ -82,12 +85,27 @@ def order_explains(case: Case) -> bool:
     return trial is not None and gain is not None and trial.z > 3.0 and trial.mean > LOST * gain.mean
 
 
+def shift_explains(case: Case) -> bool:
+    """Whether single channels of the input were tried in another unit or light, and every layer found what it stored.
+
+    What was fitted to the layers that see the input must hold for those behind, where nothing was fitted.
+    """
+    trial = case.input_shift
+    return (
+        trial is not None
+        and trial.kl_after < UNDONE * trial.kl_before
+        and trial.deep_kl_after < UNDONE * trial.deep_kl_before + SOUND
+    )
+
+
 def weights_disagree(case: Case) -> bool:
     """Whether layers behind the first disagree with what they stored, by more than a strange input leaves behind.
 
     In the training phase the first normalization takes most of a shift of the input away; statistics of other weights
     are off everywhere.
     """
+    if shift_explains(case):
+        return False
     first = case.at_input[0]
     behind = max((x.figures.kl - x.noise_floor for x in case.behind if x.significant), default=0.0)
     return behind > SPREAD_EVENLY * first.figures.kl or behind > max(LEFT_BEHIND, FADED * first.figures.kl)

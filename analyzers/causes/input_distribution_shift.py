@@ -6,15 +6,24 @@ they stored. Stands only where no specific cause does.
 
 from __future__ import annotations
 
-from analyzers.case import Case, Finding
+from analyzers.case import Case, Finding, ShiftTrial
 from analyzers.causes._contest import confidence
-from analyzers.causes._shared import divergence_evidence, loss_evidence, severity_of_gap, share, weights_disagree
+from analyzers.causes._shared import (
+    divergence_evidence,
+    loss_evidence,
+    severity_of_gap,
+    share,
+    shift_explains,
+    weights_disagree,
+)
 from analyzers.report import Evidence
 
 TITLE = "The sample is not like the data that the model was trained on"
 SOURCE = "Li et al., Revisiting Batch Normalization for Practical Domain Adaptation (2016): domains differ in these "
 "statistics"
 RESIDUAL = True
+
+TRIED = 0.92  # How sure a correction makes it that holds where it was not fitted.
 
 
 def judge(case: Case) -> Finding | None:
@@ -25,19 +34,45 @@ def judge(case: Case) -> Finding | None:
     if not off or weights_disagree(case):
         return None
     first, deep = off[0], max(x.figures.kl for x in case.behind)
+    trial = case.input_shift if shift_explains(case) else None
     return Finding(
-        confidence(case, "input_distribution_shift", most=0.9),
+        TRIED if trial is not None else confidence(case, "input_distribution_shift", most=0.9),
         severity_of_gap(case),
         f"The first layer, `{first.path}`, is off by {first.figures.kl:.3g} nats, and the layers behind it agree with "
         "what they stored once it is normalized: statistics and weights are in order, the input is not what they "
-        "were made for. Check how the sample was prepared (colours, contrast, units of single columns, another "
-        "sensor). Is this how production data look? Only then is recalibrating on them right; on a sample prepared "
+        f"were made for.{_tried(trial)} Check how the sample was prepared (colours, contrast, units of single columns, "
+        "another sensor). Is this how production data look? Only then is recalibrating on them right; on a sample prepared "
         "by mistake it would seem to help and break the model for its own data.",
         [x.path for x in off],
         [
             Evidence(name="divergence_behind_first_layer", value=deep, unit="nats", reference=first.figures.kl),
+            *_evidence(trial),
             *divergence_evidence(off),
             *loss_evidence(case),
         ],
         share(off, case),
     )
+
+
+def _tried(trial: ShiftTrial | None) -> str:
+    if trial is None:
+        return ""
+    return (
+        f" Tried: with {trial.correction} in place of x, {trial.parameters} numbers fitted to {trial.statistics} "
+        "statistics of the layers that see the input, the divergence of those behind, to which nothing was fitted, falls "
+        f"from {trial.deep_kl_before:.2g} to {trial.deep_kl_after:.2g} nats in the inference phase. Read it as a hint "
+        "at what was done to the data, not as their repair."
+    )
+
+
+def _evidence(trial: ShiftTrial | None) -> list[Evidence]:
+    if trial is None:
+        return []
+    return [
+        Evidence(
+            name="divergence_behind_after_correction_of_channels",
+            value=trial.deep_kl_after,
+            unit="nats",
+            reference=trial.deep_kl_before,
+        )
+    ]
