@@ -38,8 +38,10 @@ FAR_FLOORS = 10.0  # A divergence this many noise floors high is no chance, what
 FAR_KL = 0.05  # ... and in nats, beyond the drift of statistics while weights still moved in a healthy training.
 FAR = 0.5  # Nats in the first layer: an input so unlike the training data that its scale is tried even without a gap.
 CLEARLY_WORSE = 0.1  # Share of decisions: labels at chance agree with neither, and scatter by as much on few samples.
-LAGGED = 0.7  # Share of a layer's divergence that a lag tells; a shift that looks like one is not looked for.
-COLLAPSED = 0.05  # Of the divergence: one factor that leaves no more needs no factors of single channels.
+LAGGED = 0.7  # Share of a layer's divergence that a lag tells; a shift that looks like one is not looked for, where ...
+LEFT = 0.03  # ... so much of the start is left.
+COLLAPSED = 0.05  # Of the divergence: one factor that leaves no more, and ...
+SOUND = 0.01  # ... so many nats behind, as healthy samples do, needs no factors of single channels.
 REPEATS = 4  # Training-phase passes where layers draw at random: halves the noise of the figures of one draw.
 REPLAY_TOLERANCE = 1e-5  # Relative; float32 rounding of a reordered reduction, far below any gap worth naming.
 SAME_OUTPUT = 1e-6  # Relative difference of a repeated inference pass that is rounding, not randomness.
@@ -141,8 +143,8 @@ def _tried(observer: Observer, evaluator: Evaluator, case: Case, inference: Pass
 def _may_be_shifted(case: Case, scale: ScaleTrial | None) -> bool:
     """Whether layers that see the input are off, and neither a lag nor one scale, with fewer numbers, says why."""
     off = [x for x in case.at_input if x.significant and not x.at_start]
-    told = [x for x in off if x.clock is None or x.clock.explained > LAGGED]
-    scaled = scale is not None and scale.kl_after < COLLAPSED * scale.kl_before
+    told = [x for x in off if x.clock is None or (x.clock.explained > LAGGED and x.clock.weight_of_start > LEFT)]
+    scaled = scale is not None and scale.kl_after < COLLAPSED * scale.kl_before and scale.deep_kl_after < SOUND
     return case.gap.systematic_significant and bool(off) and not told and not scaled
 
 

@@ -6,7 +6,9 @@ import math
 
 from analyzers.case import Case, LayerCase, ScaleTrial
 from analyzers.causes._lag import lags, left_by_lag
+from analyzers.causes._shared import SOUND, shift_explains
 
+MUCH_LESS = 0.25  # Of what one factor leaves behind the first layers, beyond what healthy samples leave.
 COLLAPSE = 0.1  # The trial must remove nine tenths of the divergence, in the first layers and behind.
 CLOSE = 0.25  # ... and three quarters of the distance to the training phase's outputs, which hides the scale by itself;
 ROUGH = 0.1  # the noise of single batches, which no correction removes, is taken out of it, and known to a tenth.
@@ -43,7 +45,17 @@ def scale_explains(case: Case) -> bool:
     behind = trial.deep_kl_after <= (1.0 if trial.lagging else COLLAPSE) * trial.deep_kl_before + 0.01
     noise = case.gap.batch_noise
     closer = _net(trial.distance_after, noise) <= CLOSE * _net(trial.distance_before, noise) + ROUGH * noise
-    return collapsed and behind and closer and not _deep_disagrees(case, trial)
+    return collapsed and behind and closer and not _deep_disagrees(case, trial) and not _channels_say_more(case, trial)
+
+
+def _channels_say_more(case: Case, trial: ScaleTrial) -> bool:
+    """Whether another light, or units of single channels, hold where one factor leaves something, unfitted in either.
+
+    A bent curve is nearly straight, and what it leaves is small.
+    """
+    other = case.input_shift
+    left = trial.deep_kl_after - SOUND
+    return other is not None and shift_explains(case) and left > 0 and other.deep_kl_after < MUCH_LESS * left
 
 
 def _net(distance: float, noise: float) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from analyzers.case import Case, ChannelTrial, LayerCase
 from analyzers.report import Evidence, Severity
 
@@ -10,6 +12,9 @@ FADED = 0.03  # What nonlinear layers leave of a large shift, as a share ...
 LEFT_BEHIND = 0.02  # ... and of any, in nats beyond the noise floor.
 UNDONE = 0.1  # Share of the divergence that a correction of single channels may leave: shifts leave up to 0.07 behind
 # the first layers, statistics of other weights 0.2 and more.
+OF_MEANS = 0.5  # Share of the first layer's divergence that lies in its means ...
+REMAINS = 0.3  # ... and of that behind which remains: statistics of other weights leave 0.4 to 0.8 then.
+WELL_POSED = 1.5  # Statistics for each number that is fitted to them.
 SOUND = 0.01  # Nats a layer that healthy samples of a hundred leave.
 LOST = 0.5  # Share of the training phase's advantage over inference that shuffling must destroy.
 RESTORED = 0.3  # Share of the loss that reversing the colour channels must take away ...
@@ -98,14 +103,27 @@ def shift_explains(case: Case) -> bool:
     )
 
 
+def shift_refuted(case: Case) -> bool:
+    """Whether means have moved, which other units or another light would do, and no such correction holds behind.
+
+    Noise and blur leave means alone, and no correction of channels undoes them: of these the trial says nothing.
+    """
+    trial, first = case.input_shift, case.at_input[0]
+    if trial is None or trial.statistics < WELL_POSED * trial.parameters:
+        return False
+    moved = np.square(first.batch.mean - first.stored.mean) / (first.stored.variance + first.epsilon)
+    of_means = 0.5 * float(np.mean(moved)) > OF_MEANS * first.figures.kl
+    return of_means and trial.deep_kl_after > REMAINS * trial.deep_kl_before + SOUND
+
+
 def weights_disagree(case: Case) -> bool:
     """Whether layers behind the first disagree with what they stored, by more than a strange input leaves behind.
 
     In the training phase the first normalization takes most of a shift of the input away; statistics of other weights
     are off everywhere.
     """
-    if shift_explains(case):
-        return False
+    if shift_explains(case) or shift_refuted(case):
+        return not shift_explains(case)
     first = case.at_input[0]
     behind = max((x.figures.kl - x.noise_floor for x in case.behind if x.significant), default=0.0)
     return behind > SPREAD_EVENLY * first.figures.kl or behind > max(LEFT_BEHIND, FADED * first.figures.kl)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from analyzers.case import Case, Finding
+from analyzers.causes._lag import lags
 from analyzers.causes._shared import divergence_evidence, loss_evidence, severity_of_gap, share, worst_first
 from analyzers.report import Evidence
 
@@ -14,7 +15,9 @@ FROZEN = 0.9999  # Momentum from here on keeps statistics where they were for th
 
 def judge(case: Case) -> Finding | None:
     """Present where statistics could not move, and the layers that see the input first are the ones that are off."""
-    layers = [x for x in case.normalizing if x.momentum >= FROZEN and x.significant and not x.at_start]
+    layers = [
+        x for x in case.normalizing if x.momentum >= FROZEN and x.significant and not x.at_start and not lags(x, case)
+    ]
     if not layers or case.inference_better or not case.gap.systematic_significant:
         return None
     first = case.at_input[0]

@@ -41,8 +41,8 @@ def judge(case: Case) -> Finding | None:
         f"The first layer, `{first.path}`, is off by {first.figures.kl:.3g} nats, and the layers behind it agree with "
         "what they stored once it is normalized: statistics and weights are in order, the input is not what they "
         f"were made for.{_tried(trial)} Check how the sample was prepared (colours, contrast, units of single columns, "
-        "another sensor). Is this how production data look? Only then is recalibrating on them right; on a sample prepared "
-        "by mistake it would seem to help and break the model for its own data.",
+        "another sensor). Is this how production data look? Only then is recalibrating on them right; on a sample "
+        "prepared by mistake it would seem to help and break the model for its own data.",
         [x.path for x in off],
         [
             Evidence(name="divergence_behind_first_layer", value=deep, unit="nats", reference=first.figures.kl),
@@ -59,9 +59,9 @@ def _tried(trial: ShiftTrial | None) -> str:
         return ""
     return (
         f" Tried: with {trial.correction} in place of x, {trial.parameters} numbers fitted to {trial.statistics} "
-        "statistics of the layers that see the input, the divergence of those behind, to which nothing was fitted, falls "
-        f"from {trial.deep_kl_before:.2g} to {trial.deep_kl_after:.2g} nats in the inference phase. Read it as a hint "
-        "at what was done to the data, not as their repair."
+        "statistics of the layers that see the input, the divergence of those behind, to which nothing was fitted, "
+        f"falls from {trial.deep_kl_before:.2g} to {trial.deep_kl_after:.2g} nats in the inference phase. Read it as a "
+        "hint at what was done to the data, not as their repair."
     )
 
 

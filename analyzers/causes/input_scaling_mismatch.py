@@ -30,7 +30,7 @@ NO_OFFSET = 0.02  # Below this an offset is the sample's own.
 def judge(case: Case) -> Finding | None:
     """Present where the trial restores the inference phase."""
     trial = case.input_scale
-    if trial is None or not scale_explains(case) or case.inference_better or best_conversion(case):
+    if trial is None or not scale_explains(case) or best_conversion(case):
         return None
     formula = correction(trial)
     return Finding(

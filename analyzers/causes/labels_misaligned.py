@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from analyzers.case import Case, Finding
+from analyzers.causes._lag import lags
 from analyzers.causes._shared import channels_explain
 from analyzers.report import Evidence
 from analyzers.symptoms import LabelFacts, Reordered, TargetFacts
@@ -23,6 +24,7 @@ ALIKE = 0.15  # Distance of the class histograms, beyond sampling: the same clas
 RESTORED_Z = 5.0  # Standard deviations above chance for another order of the rows, of which as many are tried as rows.
 FOLLOW_Z = 2.5  # Standard deviations beyond chance by which neighbours share labels: then nobody shuffled them.
 VARIED = (0.5, 1.5)  # Spread of predictions over that of labels: a regression that learned nothing predicts the mean.
+UNLIKE = 1.0  # Nats in a layer that sees the input: its variances or means are off by whole standard deviations.
 NEAR = 0.5  # Of the labels' standard deviation, between the means.
 
 
@@ -32,14 +34,23 @@ def judge(case: Case) -> Finding | None:
     if known or case.samples < FEWEST or any(n.explains for n in case.normalizations):
         return None
     spoilt = case.gap.systematic_significant  # then only decisions with other statistics speak for the labels
-    classes = [x for x in case.labels if _misaligned(x) and (x.calibrated or not spoilt)]
+    strange = _strange(case)
+    classes = [x for x in case.labels if _misaligned(x, strange) and (x.calibrated or not spoilt)]
     if classes:
         return _of_classes(classes[0])
     numbers = [x for x in case.targets if _misplaced(x) and not spoilt]
     return _of_numbers(numbers[0]) if numbers else None
 
 
-def _misaligned(x: LabelFacts) -> bool:
+def _strange(case: Case) -> bool:
+    """Whether the input is so unlike the training data that a good model would fail on it, too.
+
+    Then only another order of the rows that restores the decisions speaks against the labels.
+    """
+    return any(x.significant and x.figures.kl > UNLIKE and not x.at_start and not lags(x, case) for x in case.at_input)
+
+
+def _misaligned(x: LabelFacts, strange: bool) -> bool:
     training = x.training_accuracy <= x.chance + 3 * max(x.chance_sd, 0.5 / math.sqrt(x.samples))
     renamed = x.permuted_accuracy <= x.chance + RENAMED_SD * x.chance_sd
     if not (x.at_chance and training and renamed) or x.coding is not None:
@@ -49,7 +60,8 @@ def _misaligned(x: LabelFacts) -> bool:
     below = x.accuracy < poor - SURE * math.sqrt(poor * (1 - poor) / x.samples)
     alike = x.histogram_distance < ALIKE + x.histogram_error
     sure = expected - x.chance > MARGIN
-    return bool(below and alike and sure and (_restored(x.reordered, x.chance, x.chance_sd, poor) or _unrelated(x)))
+    kept = _restored(x.reordered, x.chance, x.chance_sd, poor) or (_unrelated(x) and not strange)
+    return bool(below and alike and sure and kept)
 
 
 def _misplaced(x: TargetFacts) -> bool:

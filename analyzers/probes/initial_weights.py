@@ -7,6 +7,7 @@ exactly at a constant, or a kernel so large that training like that of the other
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,7 +76,7 @@ def facts(subject: Subject) -> WeightFacts:
     weighted = [u for u in units if not u.normalizes]
     trained = [u for u in units if not u.initial]
     moved = any(not x.initial for u in units for x in u.constant)
-    odd = [u for u in units if u.initial and _proven(u, trained, units)]
+    odd = _with_what_feeds([u for u in units if u.initial and _proven(u, trained, units)], units)
     vouched = any(u.constant for u in units) or sum(u.bounded for u in units) >= BOUNDED_PROOF
     return WeightFacts(
         layers=len(weighted),
@@ -87,6 +88,15 @@ def facts(subject: Subject) -> WeightFacts:
         units=len(units),
         last=units[-1].path if units else "",
     )
+
+
+def _with_what_feeds(odd: list[Unit], units: list[Unit]) -> list[Unit]:
+    """The units with those that look initial and stand before a normalization of theirs: few weights prove nothing by
+    themselves, but what was trained moves the normalization behind it as well.
+    """
+    proven = {id(u) for u in odd}
+    ahead = {id(u) for u, after in itertools.pairwise(units) if after.normalizes and id(after) in proven}
+    return [u for u in units if id(u) in proven or (u.initial and id(u) in ahead)]
 
 
 def _units(subject: Subject) -> list[Unit]:

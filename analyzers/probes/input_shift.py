@@ -140,7 +140,8 @@ def _off(seen: Moments, stored: Moments) -> Array:
     variance = np.where(usable, stored.variance, 1.0)
     mean = (seen.mean - stored.mean) / np.sqrt(variance)
     spread = np.log((seen.variance + SILENT) / variance) / np.sqrt(2.0)
-    return np.nan_to_num(np.concatenate([np.where(usable, mean, 0.0), np.where(usable, spread, 0.0)]), posinf=1e3)
+    both: Array = np.where(np.concatenate([usable, usable]), np.concatenate([mean, spread]), 0.0)
+    return both
 
 
 def _mean_kl(layers: Sequence[LayerCase], run: Pass) -> float:
