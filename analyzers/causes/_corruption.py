@@ -22,6 +22,9 @@ ABSURD_RATIO = 1e4  # A hundred standard deviations to one: beyond any drift of 
 # Standard deviations, of what is stored or of what comes, whichever is larger: an input in other units carries its
 # stored spread along, so that raw pixels against scaled ones stay below 10.
 ABSURD_SHIFT = 1e3
+BLOWN_UP = 1e-3  # Variance of the batch over that stored: thirty standard deviations to one ...
+NEAR_MEAN = 0.2  # ... with the mean within so many of the stored ones.
+ONE_FACTOR_LEAVES = 0.1  # Nats: inputs in other units leave 0.02 and less, outliers 0.16 and more.
 
 
 def impossible_channels(layer: LayerCase) -> list[int]:
@@ -58,11 +61,25 @@ def absurd(layer: LayerCase) -> bool:
 
 def _absurd_layer(layer: LayerCase, case: Case) -> bool:
     """One outlier of a sample blows up the statistics of a whole layer and leaves all other layers sound."""
+    if _blown_up(layer, case):
+        return True
     others = [x.figures.kl for x in case.normalizing if x.path != layer.path]
     if scale_explains(case) or (others and float(np.median(others)) > SOUND_KL):
         return False
     ratio = layer.figures.variance_ratio
     return ratio < 1 / ABSURD_RATIO or not np.isfinite(ratio) or _out_of_sight(layer)
+
+
+def _blown_up(layer: LayerCase, case: Case) -> bool:
+    """Whether variances are far too large all through a layer, means alone are not, and no one factor says why.
+
+    An outlier adds to each channel what its kernel makes of it, an input in other units the same part to all.
+    """
+    if scale_explains(case) or (case.input_scale is not None and case.input_scale.kl_after < ONE_FACTOR_LEAVES):
+        return False
+    varies = float(np.median(layer.batch.variance)) > layer.epsilon
+    inflated = layer.figures.variance_ratio < BLOWN_UP and layer.figures.mean_shift_sd < NEAR_MEAN
+    return case.input_scale is not None and varies and inflated
 
 
 def _out_of_sight(layer: LayerCase) -> bool:

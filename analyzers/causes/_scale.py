@@ -8,6 +8,9 @@ from analyzers.case import Case, LayerCase, ScaleTrial
 from analyzers.causes._lag import lags, left_by_lag
 from analyzers.causes._shared import SOUND, shift_explains
 
+MOST_LEFT = (
+    0.5  # Nats that it may leave there: 0.02 and less were seen, a few dozen samples with heavy tails leave more.
+)
 MUCH_LESS = 0.25  # Of what one factor leaves behind the first layers, beyond what healthy samples leave.
 COLLAPSE = 0.1  # The trial must remove nine tenths of the divergence, in the first layers and behind.
 CLOSE = 0.25  # ... and three quarters of the distance to the training phase's outputs, which hides the scale by itself;
@@ -40,7 +43,7 @@ def scale_explains(case: Case) -> bool:
         return False  # What is stored is never read.
     if any(not 0.0 < x.momentum < 1.0 for x in first):
         return False  # Statistics that could not move belong to another domain.
-    collapsed = trial.kl_after < COLLAPSE * trial.kl_before
+    collapsed = trial.kl_after < min(COLLAPSE * trial.kl_before, MOST_LEFT)
     # Undoing a lag leaves errors of its own behind the first layers, which pile up there.
     behind = trial.deep_kl_after <= (1.0 if trial.lagging else COLLAPSE) * trial.deep_kl_before + 0.01
     noise = case.gap.batch_noise
