@@ -17,9 +17,7 @@ COLLAPSE = 0.15  # Of the divergence at most this much may remain after undoing 
 MOST_NATS = 10.0  # In one channel: beyond any drift.
 FROZEN = 0.9999  # Statistics that cannot move belong to another domain as likely as to another framework.
 NOTABLE = 0.1  # Nats in the worst layer: less divergence than this is not worth a theory.
-CLOSE = (
-    0.15  # Nats that may remain in the worst layer: converted statistics are right but for sampling noise and drift.
-)
+CLOSE = 0.15  # Nats that may remain in the worst layer: the statistics are right but for sampling noise and drift.
 
 
 def _swapped(x: LayerCase) -> Moments:

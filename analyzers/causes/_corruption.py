@@ -11,9 +11,7 @@ from analyzers.causes._lag import lagged
 from analyzers.causes._scale import scale_explains
 from analyzers.statistics import kl_per_channel
 
-ABSURD_KL = (
-    50.0  # Nats in one channel while the layer's median channel is below `SOUND_KL`: one outlier, not a cause for all.
-)
+ABSURD_KL = 50.0  # Nats in one channel while the layer's median channel is below `SOUND_KL`: one outlier.
 SOUND_KL = 0.1  # What a channel of a sound layer stays below.
 EXPLAINED = 0.7  # Share of the divergence from which on the lag says what a sound channel of the layer would store.
 ALIVE = 10.0  # Times epsilon: a channel that varies this much was not dead in training, and 0 is no average of it.

@@ -8,9 +8,7 @@ from analyzers.case import Case, LayerCase
 from analyzers.statistics import Moments, divergence
 
 LAGGING = 0.03  # Weight of the start below which the lag is no reason for a gap worth naming.
-EXPLAINED = (
-    0.7  # Share of the divergence that the lag accounts for; lags measured lie above 0.9, other faults below 0.5.
-)
+EXPLAINED = 0.7  # Share of the divergence that the lag accounts for: lags lie above 0.9, other faults below 0.5.
 EXPLAINED_WITH_CLOCK = 0.4  # Where the optimizer's own step count tells the same m^n, moving weights may blur the fit.
 TOGETHER = 1.5  # Layers of one momentum are updated together: none can keep much more of its start than another may.
 DECISIVE = 0.2  # With so much of the start left and both clocks agreeing, the sample's own noise floor decides nothing.

@@ -8,9 +8,7 @@ from analyzers.case import Case, LayerCase, ScaleTrial
 from analyzers.causes._lag import lags, left_by_lag
 from analyzers.causes._shared import SOUND, shift_explains
 
-MOST_LEFT = (
-    0.5  # Nats that it may leave there: 0.02 and less were seen, a few dozen samples with heavy tails leave more.
-)
+MOST_LEFT = 0.5  # Nats that it may leave there: 0.02 and less were seen, few samples with heavy tails leave more.
 MUCH_LESS = 0.25  # Of what one factor leaves behind the first layers, beyond what healthy samples leave.
 COLLAPSE = 0.1  # The trial must remove nine tenths of the divergence, in the first layers and behind.
 CLOSE = 0.25  # ... and three quarters of the distance to the training phase's outputs, which hides the scale by itself;

@@ -12,9 +12,7 @@ FADED = 0.03  # What nonlinear layers leave of a large shift, as a share ...
 LEFT_BEHIND = 0.02  # ... and of any, in nats beyond the noise floor.
 UNDONE = 0.1  # Share of the divergence that a correction of single channels may leave: shifts leave up to 0.07 behind
 # the first layers, statistics of other weights 0.2 and more.
-MOST_LEFT = (
-    0.1  # Nats that it may leave where it was fitted: 0.03 and less were seen, 0.16 where an outlier was stored.
-)
+MOST_LEFT = 0.1  # Nats that it may leave where it was fitted: shifts leave up to 0.03, a stored outlier 0.16.
 OF_MEANS = 0.5  # Share of the first layer's divergence that lies in its means ...
 REMAINS = 0.3  # ... and of that behind which remains: statistics of other weights leave 0.4 to 0.8 then.
 WELL_POSED = 1.5  # Statistics for each number that is fitted to them.

@@ -11,8 +11,8 @@ from benchmarks.quality.judging import Judgement
 from benchmarks.quality.store import Stored
 
 TARGETS = {
-    "verdict": 0.95, "cause": 0.9, "quiet": 0.95, "layers": 0.9, "fix": 0.9, "safe": 1.0, "loud": 0.8, "mention": 0.8,
-    "repaired": 0.9, "shares": 1.0,
+    "verdict": 0.98, "cause": 0.95, "quiet": 0.98, "layers": 0.95, "fix": 0.95, "safe": 1.0, "loud": 0.95,
+    "mention": 0.95, "repaired": 0.95, "shares": 1.0,
 }  # fmt: skip
 TITLES = {
     "verdict": "verdict right",
@@ -26,7 +26,7 @@ TITLES = {
     "repaired": "repaired model as expected",
     "shares": "shares add up",
 }
-MACRO_TARGET, RECOVERED_TARGET = 0.9, 0.9
+MACRO_TARGET, RECOVERED_TARGET = 0.95, 0.98
 
 
 @dataclass
