@@ -36,6 +36,8 @@ WELL = 0.95  # Share of right decisions at which nobody need ask whether the ima
 SURE_FLOORS = 2.0  # Few samples with heavy tails show floors too low: healthy nets were seen at up to 1.6 of them.
 FAR_FLOORS = 10.0  # A divergence this many noise floors high is no chance, whatever the tails ...
 FAR_KL = 0.05  # ... and in nats, beyond the drift of statistics while weights still moved in a healthy training.
+LEAST_KL = 1e-4  # Nats, means off by 1.4 % of a deviation: no net measured had a fault so small. Where epsilon stands
+# in for nearly all of the spread, chance and the last steps of training look like one.
 FAR = 0.5  # Nats in the first layer: an input so unlike the training data that its scale is tried even without a gap.
 CLEARLY_WORSE = 0.1  # Share of decisions: labels at chance agree with neither, and scatter by as much on few samples.
 LAGGED = 0.7  # Share of a layer's divergence that a lag tells; a shift that looks like one is not looked for, where ...
@@ -166,11 +168,12 @@ def _label_facts(
 
 def _divergent(layers: list[LayerCase]) -> Divergent:
     """How surely the stored statistics of any layer are not those of the batch."""
-    if any(x.significant and x.figures.kl > max(FAR_FLOORS * x.noise_floor, FAR_KL) for x in layers):
+    found = [x for x in layers if x.significant and x.figures.kl > LEAST_KL]
+    if any(x.figures.kl > max(FAR_FLOORS * x.noise_floor, FAR_KL) for x in found):
         return "far"
-    if any(x.significant and x.figures.kl > SURE_FLOORS * x.noise_floor for x in layers):
+    if any(x.figures.kl > SURE_FLOORS * x.noise_floor for x in found):
         return "beyond_noise"
-    return "perhaps" if any(x.significant for x in layers) else "no"
+    return "perhaps" if found else "no"
 
 
 def _first_training_pass(observer: Observer) -> Pass:
