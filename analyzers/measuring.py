@@ -129,7 +129,7 @@ def _tried(observer: Observer, evaluator: Evaluator, case: Case, inference: Pass
     gap, active = case.gap, case.normalizing
     far = bool(active) and active[0].significant and active[0].figures.kl > FAR
     worth_trying = gap.systematic_significant or gap.undecided or far
-    well = bool(case.labels) and all(x.accuracy > WELL for x in case.labels)
+    well = bool(case.labels) and all(x.accuracy > WELL and not x.calibrated for x in case.labels)
     scale = input_scale.trial(observer, evaluator, active, inference, training) if worth_trying else None
     return replace(
         case,

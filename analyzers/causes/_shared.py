@@ -14,6 +14,10 @@ UNDONE = 0.1  # Share of the divergence that a correction of single channels may
 # the first layers, statistics of other weights 0.2 and more.
 MOST_LEFT = 0.1  # Nats that it may leave where it was fitted: shifts leave up to 0.03, a stored outlier 0.16.
 OF_MEANS = 0.5  # Share of the first layer's divergence that lies in its means ...
+OF_SPREADS = (
+    0.05  # Share in the means: noise and blur of the input leave 0.01 and less, other weights 0.17 and more ...
+)
+HALF = 0.5  # ... where the first layer is the one that is off most.
 REMAINS = 0.3  # ... and of that behind which remains: statistics of other weights leave 0.4 to 0.8 then.
 WELL_POSED = 1.5  # Statistics for each number that is fitted to them.
 SOUND = 0.01  # Nats a layer that healthy samples of a hundred leave.
@@ -112,9 +116,13 @@ def shift_refuted(case: Case) -> bool:
     trial, first = case.input_shift, case.at_input[0]
     if trial is None or trial.statistics < WELL_POSED * trial.parameters:
         return False
-    moved = np.square(first.batch.mean - first.stored.mean) / (first.stored.variance + first.epsilon)
-    of_means = 0.5 * float(np.mean(moved)) > OF_MEANS * first.figures.kl
-    return of_means and trial.deep_kl_after > REMAINS * trial.deep_kl_before + SOUND
+    return _of_means(first) > OF_MEANS and trial.deep_kl_after > REMAINS * trial.deep_kl_before + SOUND
+
+
+def _of_means(layer: LayerCase) -> float:
+    """The share of a layer's divergence that lies in its means."""
+    moved = np.square(layer.batch.mean - layer.stored.mean) / (layer.stored.variance + layer.epsilon)
+    return 0.5 * float(np.mean(moved)) / max(layer.figures.kl, 1e-12)
 
 
 def weights_disagree(case: Case) -> bool:
@@ -127,4 +135,6 @@ def weights_disagree(case: Case) -> bool:
         return not shift_explains(case)
     first = case.at_input[0]
     behind = max((x.figures.kl - x.noise_floor for x in case.behind if x.significant), default=0.0)
+    if first.significant and _of_means(first) < OF_SPREADS and behind < HALF * first.figures.kl:
+        return False  # Noise and blur change spreads alone; other weights move means.
     return behind > SPREAD_EVENLY * first.figures.kl or behind > max(LEFT_BEHIND, FADED * first.figures.kl)

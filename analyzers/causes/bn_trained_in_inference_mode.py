@@ -20,7 +20,8 @@ def judge(case: Case) -> Finding | None:
     """Present where statistics never moved and labels say that the inference phase is the good one."""
     untouched = [x for x in case.normalizing if x.at_start and x.significant]
     gain = case.gap.statistics_gain
-    if not untouched or gain is None or case.weights.untrained or not (case.inference_better or _as_good(case)):
+    untrained = case.weights.untrained or case.weights.left_at_start
+    if not untouched or gain is None or untrained or not (case.inference_better or _as_good(case)):
         return None
     return Finding(
         0.95 if case.inference_better else 0.75,
