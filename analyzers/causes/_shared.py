@@ -14,9 +14,7 @@ UNDONE = 0.1  # Share of the divergence that a correction of single channels may
 # the first layers, statistics of other weights 0.2 and more.
 MOST_LEFT = 0.1  # Nats that it may leave where it was fitted: shifts leave up to 0.03, a stored outlier 0.16.
 OF_MEANS = 0.5  # Share of the first layer's divergence that lies in its means ...
-OF_SPREADS = (
-    0.05  # Share in the means: noise and blur of the input leave 0.01 and less, other weights 0.17 and more ...
-)
+OF_SPREADS = 0.05  # Share in the means: noise and blur of the input leave 0.01 and less, other weights from 0.17 ...
 HALF = 0.5  # ... where the first layer is the one that is off most.
 REMAINS = 0.3  # ... and of that behind which remains: statistics of other weights leave 0.4 to 0.8 then.
 WELL_POSED = 1.5  # Statistics for each number that is fitted to them.
