@@ -3,8 +3,8 @@
     .venv/bin/python -m benchmarks.quality [--seeds 1] [--first-seed 501] [--only lag scaled.divided ...] [--show]
 
 A specimen is made once, with its label measured on a hold-out, and kept in `benchmarks/quality/.cache`; later runs only
-diagnose. A fault that moves nothing on the hold-out may be called no gap as well and is counted as "unseen" then. Seeds up
-to 500 were looked at while thresholds were set; seeds from 501 on were not.
+diagnose. A fault that moves nothing on the hold-out may be called no gap as well and is counted as "unseen" then. Seeds
+up to 500 were looked at while thresholds were set; seeds from 501 on were not.
 """
 
 from __future__ import annotations
