@@ -164,4 +164,6 @@ def forced(order: Order) -> Specimen:
     x_train, y_train = training_data(setting, Recipe())
     fit(model, x_train, y_train, setting, Recipe())
     compiled(model, setting.head)
-    return specimen(order, model, fault(FORCED))
+    made = specimen(order, model, fault(FORCED))
+    made.format = "keras"  # Keras itself cannot read its operations back from HDF5.
+    return made
