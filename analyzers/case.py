@@ -271,7 +271,7 @@ class Case:
         gain = self.gap.statistics_gain
         if gain is None or gain.z > -3.0 or -gain.mean < 0.1 * max(gain.before, 0.05):
             return False
-        return all(x.accuracy > max(x.majority, x.training_accuracy) for x in self.labels)
+        return all(x.inference_accuracy > max(x.majority, x.training_accuracy) for x in self.labels)
 
 
 @dataclass(frozen=True)

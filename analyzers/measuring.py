@@ -129,7 +129,7 @@ def _tried(observer: Observer, evaluator: Evaluator, case: Case, inference: Pass
     gap, active = case.gap, case.normalizing
     far = bool(active) and active[0].significant and active[0].figures.kl > FAR
     worth_trying = gap.systematic_significant or gap.undecided or far
-    well = bool(case.labels) and all(x.accuracy > WELL and not x.calibrated for x in case.labels)
+    well = bool(case.labels) and all(x.inference_accuracy > WELL for x in case.labels)
     scale = input_scale.trial(observer, evaluator, active, inference, training) if worth_trying else None
     return replace(
         case,
@@ -161,9 +161,12 @@ def _label_facts(
     if fitted is None:
         return plain
     other = label_checks.facts(observer, evaluator, fitted.held_out, training.outputs)
-    pairs = zip(plain, other, strict=True)
-    worse = CLEARLY_WORSE
-    return [a if a.permuted_accuracy > b.permuted_accuracy + worse else replace(b, calibrated=True) for a, b in pairs]
+    return [
+        a
+        if a.permuted_accuracy > b.permuted_accuracy + CLEARLY_WORSE
+        else replace(b, calibrated=True, uncalibrated_accuracy=a.accuracy)
+        for a, b in zip(plain, other, strict=True)
+    ]
 
 
 def _divergent(layers: list[LayerCase]) -> Divergent:

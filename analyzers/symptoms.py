@@ -57,7 +57,8 @@ class LabelFacts:
     `chance_sd`: accuracy when labels and samples are paired at random. Only where accuracy is at chance are `reordered`
     and `follows_inputs` there, the latter being how far nearest neighbours agree in their labels beyond chance, in
     standard deviations. `coding`: the two numbers that labels have in place of 0 and 1.
-    `calibrated`: the decisions are those with held-out statistics, since the stored ones spoil the inference phase.
+    `calibrated`: the decisions are those with held-out statistics, since the stored ones spoil the inference phase;
+    `uncalibrated_accuracy` is that of the inference phase itself then.
     """
 
     output: str
@@ -69,6 +70,7 @@ class LabelFacts:
     confidence: float
     training_accuracy: float
     calibrated: bool = False
+    uncalibrated_accuracy: float | None = None
     samples: int = 0
     rule: str | None = None
     renaming_z: float = 0.0
@@ -81,6 +83,11 @@ class LabelFacts:
     reordered: Reordered | None = None
     follows_inputs: float | None = None
     coding: tuple[float, float] | None = None
+
+    @property
+    def inference_accuracy(self) -> float:
+        """Of the inference phase as it is."""
+        return self.accuracy if self.uncalibrated_accuracy is None else self.uncalibrated_accuracy
 
     @property
     def at_chance(self) -> bool:

@@ -132,7 +132,9 @@ def weights_disagree(case: Case) -> bool:
     if shift_explains(case) or shift_refuted(case):
         return not shift_explains(case)
     first = case.at_input[0]
+    if not first.significant:
+        return True  # What arises behind the first layers alone came from no input.
     behind = max((x.figures.kl - x.noise_floor for x in case.behind if x.significant), default=0.0)
-    if first.significant and _of_means(first) < OF_SPREADS and behind < HALF * first.figures.kl:
+    if _of_means(first) < OF_SPREADS and behind < HALF * first.figures.kl:
         return False  # Noise and blur change spreads alone; other weights move means.
     return behind > SPREAD_EVENLY * first.figures.kl or behind > max(LEFT_BEHIND, FADED * first.figures.kl)

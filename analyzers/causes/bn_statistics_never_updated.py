@@ -21,8 +21,12 @@ def judge(case: Case) -> Finding | None:
     untouched = [x for x in case.normalizing if x.at_start and x.significant]
     if not untouched or len(untouched) < MOST * len(case.normalizing):
         return None
+    if {x.path for x in untouched} <= set(case.weights.left_at_start):
+        return None  # Nothing of these layers was trained, or restored: their statistics are the least of it.
     gain = case.gap.statistics_gain
-    works = bool(case.labels) and all(x.accuracy > max(x.majority, x.training_accuracy - 0.01) for x in case.labels)
+    works = bool(case.labels) and all(
+        x.inference_accuracy > max(x.majority, x.training_accuracy - 0.01) for x in case.labels
+    )
     if case.weights.untrained or case.inference_better or (gain is not None and gain.mean < 0 and works):
         return None
     return Finding(

@@ -80,7 +80,7 @@ def _frozen(case: Case) -> Finding:
 
 
 def _severity(case: Case) -> Severity:
-    right = [x.accuracy for x in case.labels]
+    right = [x.inference_accuracy for x in case.labels]
     if right and min(right) > WORKS:
         return "info"
     return "critical" if case.labelled else "warning"

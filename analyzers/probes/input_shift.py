@@ -60,7 +60,8 @@ def trial(observer: Observer, layers: Sequence[LayerCase], inference: Pass) -> S
 
 @dataclass(frozen=True)
 class _Family:
-    """Corrections sign(u) |u|^g * exp(a) + b with u = x / scale, by channel of the last axis; g is 1 but for pictures.
+    """Corrections u^g * exp(a) + b with u = x / scale, by channel of the last axis; g is 1 but for pictures as sensors
+    give them, which hold nothing negative.
 
     Parameters: a and b of all channels of all inputs, then log g for each input that is a picture.
     """
@@ -80,7 +81,7 @@ class _Family:
             gain, offset = np.exp(point[at : at + count]), point[at + count : at + 2 * count]
             u = x.astype(np.float64) / scale
             if picture:
-                u = np.sign(u) * np.abs(u) ** np.exp(next(exponents))
+                u = u ** np.exp(next(exponents))
             made.append(((u * gain + offset) * scale).astype(x.dtype))
             at += 2 * count
         return made
@@ -107,7 +108,7 @@ def _family(observer: Observer) -> _Family | None:
     if len(channels) < len(inputs) or sum(channels) > MOST_CHANNELS or any(x.dtype.kind != "f" for x in inputs):
         return None
     scales = [float(np.max(np.abs(x), initial=0.0)) or 1.0 for x in inputs]
-    pictures = [x.ndim == 4 and x.shape[-1] <= PICTURE_CHANNELS for x in inputs]
+    pictures = [x.ndim == 4 and x.shape[-1] <= PICTURE_CHANNELS and float(np.min(x)) >= 0.0 for x in inputs]
     return _Family(channels, scales, pictures) if all(map(np.isfinite, scales)) else None
 
 
