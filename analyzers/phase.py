@@ -158,7 +158,8 @@ def _decided(systematic: float, floor: float, divergent: Divergent, gain: Paired
     """
     net = math.sqrt(max(systematic**2 - floor**2, 0.0))
     certain = divergent == "far" and net > max(floor, MATERIAL_RMS)
-    beyond = divergent in ("beyond_noise", "far") and (systematic > SIGNIFICANT_RATIO * floor or certain)
+    proven = divergent == "perhaps" and gain is not None and gain.z > PAIRED_Z  # by samples that gave no statistics
+    beyond = (divergent in ("beyond_noise", "far") or proven) and (systematic > SIGNIFICANT_RATIO * floor or certain)
     least = MATERIAL_RMS if gain is None or divergent == "far" else MATERIAL_RMS_LABELLED
     material = _matters(gain) or systematic > least
     open_question = divergent != "no" and systematic > MATERIAL_RMS and not systematic <= floor

@@ -137,4 +137,5 @@ def weights_disagree(case: Case) -> bool:
     behind = max((x.figures.kl - x.noise_floor for x in case.behind if x.significant), default=0.0)
     if _of_means(first) < OF_SPREADS and behind < HALF * first.figures.kl:
         return False  # Noise and blur change spreads alone; other weights move means.
-    return behind > SPREAD_EVENLY * first.figures.kl or behind > max(LEFT_BEHIND, FADED * first.figures.kl)
+    net = first.figures.kl - first.noise_floor
+    return behind > SPREAD_EVENLY * net or behind > max(LEFT_BEHIND, FADED * first.figures.kl)
