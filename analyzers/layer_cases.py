@@ -16,7 +16,7 @@ from analyzers.probes import averaging_clock
 from analyzers.statistics import Array, Moments, divergence, kl_per_channel, mixed
 from analyzers.subjects.keras_model import Site
 
-ROUNDING = 1e-5
+ROUNDING = 1e-5  # Of a standard deviation: what float32 leaves after dozens of layers.
 SILENT = 1e-6  # Channels that vary less are dead in both.
 
 

@@ -8,10 +8,9 @@ where a correction is known, and never served. Where other statistics are no cur
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -26,6 +25,7 @@ from analyzers.observation import Observer
 from analyzers.phase import Calibrated, calibrated
 from analyzers.priors import Prior, prior
 from analyzers.probes.inputs import colours_reversed
+from analyzers.probes.responses import scaled
 from analyzers.remedies import Remedy, for_cause
 from analyzers.remedies._recalibration import Recipe, snippet
 from analyzers.report import RemedyFinding, Verification
@@ -126,16 +126,13 @@ def _on_corrected(trial: Trial, measured: Measured, remedy: Remedy, finding: Fin
     return Outcome(outcome.remedy, {}, blocked=True)
 
 
-@contextmanager
-def _corrected(observer: Observer, case: Case) -> Iterator[None]:
+def _corrected(observer: Observer, case: Case) -> AbstractContextManager[None]:
     """The observer's batch as the correction makes it: colours reversed, or factor * x + offset."""
-    x: Sequence[Any] = observer.batch.x
     if channels_explain(case):
-        x = colours_reversed(x)
-    elif case.input_scale is not None:
-        x = [(a * case.input_scale.factor + case.input_scale.offset).astype(a.dtype) for a in x]
-    with observer.feeding(x):
-        yield
+        return observer.feeding(colours_reversed(observer.batch.x))
+    trial = case.input_scale
+    assert trial is not None  # asked for only where one of both explains
+    return scaled(observer, trial.factor, trial.offset)
 
 
 def _untried(case: Case, remedy: Remedy, finding: Finding, note: str) -> RemedyFinding:

@@ -73,11 +73,11 @@ def _blown_up(layer: LayerCase, case: Case) -> bool:
 
     An outlier adds to each channel what its kernel makes of it, an input in other units the same part to all.
     """
-    if scale_explains(case) or (case.input_scale is not None and case.input_scale.kl_after < ONE_FACTOR_LEAVES):
+    trial = case.input_scale
+    if trial is None or trial.kl_after < ONE_FACTOR_LEAVES or scale_explains(case):
         return False
     varies = float(np.median(layer.batch.variance)) > layer.epsilon
-    inflated = layer.figures.variance_ratio < BLOWN_UP and layer.figures.mean_shift_sd < NEAR_MEAN
-    return case.input_scale is not None and varies and inflated
+    return varies and layer.figures.variance_ratio < BLOWN_UP and layer.figures.mean_shift_sd < NEAR_MEAN
 
 
 def _out_of_sight(layer: LayerCase) -> bool:

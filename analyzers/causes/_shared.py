@@ -25,6 +25,7 @@ CERTAIN_Z = 4.0  # ... by so many standard errors of the paired difference.
 ALL_BUT_GONE = 0.2  # Without decisions to count: confident wrong answers lose much of their loss by any confusion.
 AS_BELIEVED = 0.8  # Of what the model then believes to get right it must get right: a broken one believes too much.
 STRANGE = 0.05  # Nats a layer: what a healthy sample of a few dozen images does not reach.
+WORKS = 0.9  # Share of right decisions of a net whose untrained layers are there by design, if anything works so well.
 CRITICAL_RMS = 0.3  # Outputs moved by a third of their own spread: decisions change.
 CRITICAL_LOSS = 0.5  # Half as much loss again is a model that its owner would not ship.
 
@@ -87,6 +88,11 @@ def _agrees_reversed(trial: ChannelTrial) -> bool:
     return before is not None and after is not None and before > STRANGE and after < ALL_BUT_GONE * before
 
 
+def works(case: Case) -> bool:
+    """Whether inference decides so well that layers at their start are there by design; False without decisions."""
+    return bool(case.labels) and all(x.inference_accuracy > WORKS for x in case.labels)
+
+
 def order_explains(case: Case) -> bool:
     """Whether shuffling the sample was tried and destroyed the training phase's advantage."""
     trial, gain = case.shuffled, case.gap.training_gain
@@ -129,8 +135,10 @@ def weights_disagree(case: Case) -> bool:
     In the training phase the first normalization takes most of a shift of the input away; statistics of other weights
     are off everywhere.
     """
-    if shift_explains(case) or shift_refuted(case):
-        return not shift_explains(case)
+    if shift_explains(case):
+        return False
+    if shift_refuted(case):
+        return True
     first = case.at_input[0]
     if not first.significant:
         return True  # What arises behind the first layers alone came from no input.

@@ -8,22 +8,19 @@ weights were fitted around an identity; recalibrating would break a working mode
 from __future__ import annotations
 
 from analyzers.case import Case, Finding
-from analyzers.causes._shared import divergence_evidence, loss_evidence, worst_first
+from analyzers.causes._shared import divergence_evidence, loss_evidence, works, worst_first
 from analyzers.report import Evidence
 from analyzers.wording import plural
 
 TITLE = "The model was trained with batch normalization in inference mode"
 SOURCE = "tensorflow/tensorflow issues 32864 and 36073: the training flag did not reach the layers"
 
-WORKS = 0.9  # Share of right decisions of a net whose layers at their start are there by design.
-
 
 def judge(case: Case) -> Finding | None:
     """Present where statistics never moved and labels say that the inference phase is the good one."""
     untouched = [x for x in case.normalizing if x.at_start and x.significant]
     gain = case.gap.statistics_gain
-    works = bool(case.labels) and all(x.inference_accuracy > WORKS for x in case.labels)
-    untrained = case.weights.untrained or (case.weights.left_at_start and not works)
+    untrained = case.weights.untrained or (case.weights.left_at_start and not works(case))
     if not untouched or gain is None or untrained or not (case.inference_better or _as_good(case)):
         return None
     return Finding(
@@ -46,5 +43,5 @@ def judge(case: Case) -> Finding | None:
 def _as_good(case: Case) -> bool:
     """Whether inference works and other statistics raise its loss, be it by little: trained ones would lower it."""
     gain = case.gap.statistics_gain
-    works = all(x.inference_accuracy > max(x.majority, x.training_accuracy - 1e-9) for x in case.labels)
-    return gain is not None and gain.mean < 0 and works and case.gap.systematic_significant
+    good = all(x.inference_accuracy > max(x.majority, x.training_accuracy - 1e-9) for x in case.labels)
+    return gain is not None and gain.mean < 0 and good and case.gap.systematic_significant

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from analyzers.case import Case, Finding
+from analyzers.causes._shared import works
 from analyzers.report import Evidence, Severity
 from analyzers.wording import plural
 
 TITLE = "The weights are untrained: they were not restored"
 SOURCE = "Glorot and Bengio (2010) and He et al. (2015): the laws that initializers draw from, held against the kernels"
-
-WORKS = 0.9  # Share of right decisions of a net whose untrained layers are there by design, if anything works so well.
 
 
 def judge(case: Case) -> Finding | None:
@@ -80,8 +79,7 @@ def _frozen(case: Case) -> Finding:
 
 
 def _severity(case: Case) -> Severity:
-    right = [x.inference_accuracy for x in case.labels]
-    if right and min(right) > WORKS:
+    if works(case):
         return "info"
     return "critical" if case.labelled else "warning"
 

@@ -18,7 +18,8 @@ from scipy import optimize
 
 from analyzers.case import LayerCase, ShiftTrial
 from analyzers.observation import Observer, Pass
-from analyzers.statistics import Array, Moments, divergence, mixed
+from analyzers.probes.responses import capped_divergence
+from analyzers.statistics import Array, Moments
 from analyzers.switchboard import Setting
 
 SAMPLES = 128  # Their statistics lie within a tenth of a standard deviation of the batch's: enough to tell a shift.
@@ -28,7 +29,6 @@ MOST_STEPS = 12  # Gauss and Newton's method is there in fewer where the correct
 STEP = 0.02  # Of a log gain, or an offset in units of the input: far above the rounding of float32.
 SILENT = 1e-6  # Variance of a channel that says nothing.
 FAR = 3.0  # Standard deviations from which on a channel pulls less than in proportion: clipped values stay outliers.
-MOST_NATS = 10.0  # A layer that is off by more says no more.
 
 
 def trial(observer: Observer, layers: Sequence[LayerCase], inference: Pass) -> ShiftTrial | None:
@@ -50,10 +50,10 @@ def trial(observer: Observer, layers: Sequence[LayerCase], inference: Pass) -> S
     return ShiftTrial(
         parameters=len(found.x),
         statistics=2 * sum(x.channels for x in first),
-        kl_before=_mean_kl(first, inference),
-        kl_after=_mean_kl(first, corrected),
-        deep_kl_before=_mean_kl(deep, inference),
-        deep_kl_after=_mean_kl(deep, corrected),
+        kl_before=capped_divergence(first, inference) or 0.0,
+        kl_after=capped_divergence(first, corrected) or 0.0,
+        deep_kl_before=capped_divergence(deep, inference) or 0.0,
+        deep_kl_after=capped_divergence(deep, corrected) or 0.0,
         correction=family.words(found.x),
     )
 
@@ -143,8 +143,3 @@ def _off(seen: Moments, stored: Moments) -> Array:
     spread = np.log((seen.variance + SILENT) / variance) / np.sqrt(2.0)
     both: Array = np.where(np.concatenate([usable, usable]), np.concatenate([mean, spread]), 0.0)
     return both
-
-
-def _mean_kl(layers: Sequence[LayerCase], run: Pass) -> float:
-    values = [divergence(mixed(run.seen[x.path]), x.stored, x.epsilon).kl for x in layers if x.path in run.seen]
-    return float(np.mean(np.minimum(values, MOST_NATS))) if values else 0.0

@@ -12,12 +12,11 @@ from analyzers.evaluation import Evaluator
 from analyzers.observation import Observer, Pass
 from analyzers.phase import paired
 from analyzers.probes import labels
-from analyzers.statistics import divergence, mixed
+from analyzers.probes.responses import capped_divergence
 from analyzers.switchboard import Setting
 
 COLOURS = 3  # Red, green and blue.
 WITH_OPACITY = 4  # And how opaque, which comes last in either order.
-MOST_NATS = 10.0  # A layer that is off by more says no more: one broken layer must not drown all others.
 
 
 def reversed_channels(
@@ -40,19 +39,9 @@ def reversed_channels(
         accuracy=min((float(d.right.mean()) for d in after), default=None),
         accuracy_z=min((g.z for g in gained if g is not None), default=0.0),
         confidence=min((d.confidence for d in after), default=None),
-        kl_before=_divergence(layers, inference),
-        kl_after=_divergence(layers, other),
+        kl_before=capped_divergence(layers, inference),
+        kl_after=capped_divergence(layers, other),
     )
-
-
-def _divergence(layers: Sequence[LayerCase], seen: Pass) -> float | None:
-    """Mean over the layers that the pass reached; None without any."""
-    found = [
-        min(divergence(mixed(seen.seen[x.path]), x.stored, x.epsilon).kl, MOST_NATS)
-        for x in layers
-        if x.path in seen.seen
-    ]
-    return float(np.mean(found)) if found else None
 
 
 def colours_reversed(x: Sequence[Any]) -> list[Any]:

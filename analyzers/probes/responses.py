@@ -15,12 +15,13 @@ from typing import Protocol
 import numpy as np
 
 from analyzers.case import LayerCase
-from analyzers.observation import Observer
+from analyzers.observation import Observer, Pass
 from analyzers.outputs import Rows
-from analyzers.statistics import Moments
+from analyzers.statistics import Moments, divergence, mixed
 
 LINEARITY = 1e-3  # Response to a doubled input against twice the response: float32 convolutions keep within 1e-5.
 AS_PREDICTED = 0.02  # Standard deviations: rounding of float32 where offsets are large stays below, a bend does not.
+MOST_NATS = 10.0  # A layer that is off by more says no more: one broken layer must not drown all others.
 SILENT = 1e-12  # Variances below this are those of dead channels.
 
 
@@ -97,6 +98,13 @@ def straight(
         return names
     seen = glimpse(observer, factor, offset, rows, names)
     return [n for n in names if _near(response.at(n, factor, offset), seen[n])]
+
+
+def capped_divergence(layers: Sequence[LayerCase], run: Pass) -> float | None:
+    """Mean divergence, over the layers that a pass reached, from what they stored; None where it reached none."""
+    seen = [x for x in layers if x.path in run.seen]
+    each = [min(divergence(mixed(run.seen[x.path]), x.stored, x.epsilon).kl, MOST_NATS) for x in seen]
+    return float(np.mean(each)) if each else None
 
 
 def scaled(observer: Observer, factor: float, offset: float) -> AbstractContextManager[None]:
