@@ -137,7 +137,7 @@ class _Search:
 
 
 def _off(seen: Moments, stored: Moments) -> Array:
-    usable = np.isfinite(stored.mean) & (stored.variance > SILENT)
+    usable = np.isfinite(stored.mean) & np.isfinite(stored.variance) & (stored.variance > SILENT)
     variance = np.where(usable, stored.variance, 1.0)
     mean = (seen.mean - stored.mean) / np.sqrt(variance)
     spread = np.log((seen.variance + SILENT) / variance) / np.sqrt(2.0)

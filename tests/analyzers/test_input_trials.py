@@ -110,6 +110,19 @@ def test_edited_weights_are_no_shift_of_the_input(activation_first: bool) -> Non
     assert loud(report) == [STALE]
 
 
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, -1.0])
+@pytest.mark.parametrize("moment", ["moving_mean", "moving_variance"])
+def test_impossible_statistics_are_named_and_stop_no_trial(moment: str, value: float) -> None:
+    model = specimens.copy_of(net(activation_first=False))
+    stored = getattr(specimens.norms(model)[0], moment)
+    values = np.array(stored)
+    values[1] = value
+    stored.assign(values)
+    report = diagnose(model, CHANGES["gains"])
+    if moment == "moving_variance" or not np.isfinite(value):
+        assert "bn_corrupt_statistics" in loud(report)
+
+
 def test_both_inputs_of_a_model_see_the_input() -> None:
     """In a model of two branches either first normalization shows a shift, and neither is behind the other."""
     rng = np.random.default_rng(8)
