@@ -29,7 +29,7 @@ from analyzers.phase import Calibrated, paired
 from analyzers.priors import Prior, blend
 from analyzers.report import RivalVariant
 from analyzers.statistics import Array
-from analyzers.switchboard import Constants
+from analyzers.subjects.normalizing import Constants
 
 NOTHING = "doing nothing"
 LIGHT = (

@@ -16,7 +16,7 @@ from analyzers.measuring import Measured
 from analyzers.observation import Observer
 from analyzers.report_layers import DepthPoint
 from analyzers.statistics import Moments, divergence, mixed
-from analyzers.switchboard import Constants
+from analyzers.subjects.normalizing import Constants
 
 FEWEST = 8  # Samples; with fewer, halves hold so little that the curve after the fix would show their noise alone.
 

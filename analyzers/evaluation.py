@@ -6,7 +6,7 @@ caller names instead.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,15 +17,8 @@ from keras.src.trainers.compile_utils import CompileMetrics
 from analyzers.errors import BatchMismatch, InvalidOption
 from analyzers.outputs import Outputs
 from analyzers.report import PhaseFigures
+from analyzers.restoring import restored
 from analyzers.statistics import Array
-
-LEGACY: dict[str, Callable[[Any], Any]] = {
-    "loss": keras.losses.deserialize,
-    "metrics": keras.metrics.deserialize,
-    "weighted_metrics": keras.metrics.deserialize,
-    "loss_weights": keras.saving.deserialize_keras_object,
-}
-"""Compile settings that figures depend on, and who restores them from an `.h5`."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +40,10 @@ def compiled_from_config(config: dict[str, Any] | None) -> tuple[Compiled, str |
     if not config:
         return Compiled(), None
     try:
-        restored = {k: _restore(config.get(k), by) for k, by in LEGACY.items()}
-        for identifier in keras.tree.flatten(restored["loss"]):
+        settings = restored(config)
+        for identifier in keras.tree.flatten(settings["loss"]):
             keras.losses.get(identifier)
-        return Compiled(**restored), None
+        return Compiled(**settings), None
     except Exception as error:  # Keras raises whatever the configuration provokes; the model itself is still fine.
         return Compiled(), f"the compile settings in the file could not be rebuilt ({type(error).__name__})"
 
@@ -142,12 +135,18 @@ class Evaluator:
         try:
             box = CompileMetrics(self.compiled.metrics, self.compiled.weighted_metrics, output_names=self.names)
             box.update_state(*((truth[0], guess[0]) if single else (truth, guess)), sample_weight=self.weight)
-            return {k: float(np.asarray(v)) for k, v in keras.tree.map_structure(np.asarray, box.result()).items()}
+            results = keras.tree.map_structure(np.asarray, box.result())
+            return {self._named(k): float(np.asarray(v)) for k, v in results.items()}
         except Exception as error:
             raise BatchMismatch(
                 f"The metrics cannot be computed: labels have shapes {[y.shape for y in self.y]}, outputs "
                 f"{[o.shape for o in outputs]}. Send labels as the model was trained with, or name metrics for these."
             ) from error
+
+    def _named(self, metric: str) -> str:
+        """Keras 2 saved metrics with the name of their output before theirs, and now it is put there once more."""
+        twice = next((n for n in self.names if metric.startswith(f"{n}_{n}_")), None)
+        return metric if twice is None else metric.removeprefix(f"{twice}_")
 
 
 def prediction_agreement(a: Sequence[Array], b: Sequence[Array]) -> float | None:
@@ -198,18 +197,6 @@ def with_logits(output: Array, logits: Array | None) -> Any:
 def tensor(values: Any) -> Any:
     """As Keras takes labels and outputs."""
     return keras.ops.convert_to_tensor(values, dtype="float32")
-
-
-def _restore(value: Any, legacy: Callable[[Any], Any]) -> Any:
-    """Compile settings as objects; what an `.h5` stores has no module to find a class by, only the kind it is of."""
-    if isinstance(value, dict) and "class_name" in value and "module" not in value:
-        config = {k: v for k, v in value.get("config", {}).items() if (k, v) != ("reduction", "auto")}  # Keras 2's word
-        return legacy({**value, "config": config})
-    if isinstance(value, dict) and "class_name" not in value:
-        return {k: _restore(v, legacy) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_restore(v, legacy) for v in value]
-    return keras.saving.deserialize_keras_object(value) if value is not None else None
 
 
 def per_output(value: Any, names: list[str], default: Any = None) -> list[Any]:

@@ -27,6 +27,7 @@ class Source:
     keras_version: str | None
     compile_config: dict[str, Any] | None
     optimizer_iterations: int | None
+    remark: str | None = None
     model_sha256: str | None = None
     batch_sha256: str | None = None
 
@@ -39,6 +40,7 @@ def model_facts(subject: Subject, compiled: Compiled, source: Source) -> ModelFa
         name=subject.model.name,
         format=source.format,
         keras_version=source.keras_version,
+        route=subject.route,
         parameters=subject.parameters,
         layers=len(subject.layers) - 1,
         batch_normalizing_layers=len(subject.of_kind("batch_normalizing")),

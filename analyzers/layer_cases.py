@@ -14,6 +14,7 @@ from analyzers.case import LayerCase
 from analyzers.observation import Observer, Pass
 from analyzers.probes import averaging_clock
 from analyzers.statistics import Array, Moments, divergence, kl_per_channel, mixed
+from analyzers.subjects.families import axis_of
 from analyzers.subjects.keras_model import Site
 
 ROUNDING = 1e-5  # Of a standard deviation: what float32 leaves after dozens of layers.
@@ -127,7 +128,7 @@ def _unreached(site: Site) -> LayerCase:
         path=site.path,
         class_name=type(layer).__name__,
         calls=0,
-        axis=layer.axis,
+        axis=axis_of(layer),
         momentum=float(layer.momentum),
         epsilon=float(layer.epsilon),
         trainable=bool(layer.trainable),

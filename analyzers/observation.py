@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from analyzers.batches.spec import Batch
 from analyzers.outputs import Outputs, Rows, joined
 from analyzers.statistics import Moments, SampleMoments, average, concatenate, mixed
+from analyzers.subjects.families import path_of
 from analyzers.subjects.keras_model import State
-from analyzers.switchboard import Constants, Reached, Setting, SiteCall
+from analyzers.subjects.normalizing import Constants
+from analyzers.switchboard import Reached, Setting, SiteCall
 from analyzers.traced import Subject, board_of
 
 CALIBRATION_BYTES = 1 << 30  # Activations of one calibration batch stay near 1 GiB, which a default guest has to spare.
@@ -86,7 +88,7 @@ class Observer:
     def learn_mutable(self) -> list[str]:
         """After the first training-phase pass: which variables passes change. From then on only those are put back."""
         self.mutable = self.state.changed()
-        return [self.state.variables[i].path for i in self.mutable]
+        return [path_of(self.state.variables[i]) for i in self.mutable]
 
     def run(
         self,

@@ -16,7 +16,8 @@ from analyzers.evaluation import Evaluator, prediction_agreement
 from analyzers.observation import Observer, Pass
 from analyzers.outputs import Outputs, Rows
 from analyzers.statistics import Array, relative_rms
-from analyzers.switchboard import Constants, Setting
+from analyzers.subjects.normalizing import Constants
+from analyzers.switchboard import Setting
 
 SIGNIFICANT_RATIO = 2.0  # Over its own sampling noise, and only where a layer diverges beyond noise too: healthy nets
 # on heavy-tailed data reached 3.9 without any such layer, and 1.5 with one.

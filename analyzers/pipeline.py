@@ -73,6 +73,7 @@ def diagnose_saved(
         loaded.keras_version,
         loaded.compile_config,
         loaded.optimizer_iterations,
+        loaded.remark,
         _sha256(model_path),
         _sha256(batch_path),
     )
@@ -88,7 +89,8 @@ def diagnose_live(
 ) -> Report:
     """See `analyzers.diagnose`."""
     began = time.perf_counter()
-    config = model.get_compile_config() if getattr(model, "compiled", False) else None
+    compiled = getattr(model, "compiled", False) or getattr(model, "_is_compiled", False)  # Keras 2 has the second
+    config = model.get_compile_config() if compiled else None
     optimizer = getattr(model, "optimizer", None)
     steps = int(optimizer.iterations) if optimizer is not None else None
     source = Source("live", keras.__version__, config, steps)
@@ -122,7 +124,7 @@ def _diagnose(
     measured.checks.extend([_unchanged(observer), *checks(observer.board)])
     unused = LABELS_UNUSED if batch.y is not None and compiled.empty else None
     said = {"compile_settings": complaint, "named_of_logits": of_logits, "judged_by": judged_by, "labels_used": unused}
-    measured.checks.extend(_remarks(said))
+    measured.checks.extend(_remarks({**said, "other_versions": source.remark}))
     facts = model_facts(subject, compiled, source)
     report = drafting.report(
         measured, findings, judgement, prescription, facts, batch_facts(batch, source.batch_sha256)

@@ -11,7 +11,7 @@ from analyzers.observation import Observer
 from analyzers.recalibrating import WRONG_INPUT, Findings, Outcome
 from analyzers.remedies import for_cause
 from analyzers.report import RemedyFinding
-from analyzers.switchboard import Constants
+from analyzers.subjects.normalizing import Constants
 from analyzers.verification import Trial
 
 WRONG_LABELS = frozenset({"labels_misaligned", "label_mapping_mismatch"})

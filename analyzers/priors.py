@@ -22,7 +22,7 @@ from analyzers.causes._corruption import corrupt_channels
 from analyzers.causes._lag import EXPLAINED, agrees
 from analyzers.probes.averaging_clock import caught_up
 from analyzers.statistics import Moments, average
-from analyzers.switchboard import Constants
+from analyzers.subjects.normalizing import Constants
 
 LAG, EDITED, CORRUPT = "bn_statistics_unconverged", "bn_statistics_stale", "bn_corrupt_statistics"
 CERTAIN_EXCESS = 0.02  # Of the start's own part: what a variance holds beyond it must be more than the clock's error.

@@ -29,7 +29,8 @@ from analyzers.probes.responses import scaled
 from analyzers.remedies import Remedy, for_cause
 from analyzers.remedies._recalibration import Recipe, snippet
 from analyzers.report import RemedyFinding, Verification
-from analyzers.switchboard import Constants, Setting
+from analyzers.subjects.normalizing import Constants
+from analyzers.switchboard import Setting
 from analyzers.verification import Trial, Tried, try_statistics
 
 WRONG_INPUT = frozenset(

@@ -151,11 +151,12 @@ class Phases(Part):
 
 
 class ModelFacts(Part):
-    """What the model file says about itself."""
+    """What the model file says about itself. `route` is what it was loaded and run by, with its version."""
 
     name: str
     format: str
     keras_version: str | None
+    route: str | None = None
     parameters: int
     layers: int
     batch_normalizing_layers: int

@@ -44,6 +44,21 @@ class SampleMoments:
         """The same moments for the samples `rows`, (k,), repetition allowed."""
         return SampleMoments(self.count[rows], self.mean[rows], self.variance[rows])
 
+    def by_sample(self, samples: int) -> SampleMoments:
+        """The same by sample where a layer saw several rows of each, as one that folds time into the first axis does.
+
+        As they are where the rows are no multiple of `samples`.
+        """
+        rows = len(self.mean)
+        if rows == samples or samples == 0 or rows % samples:
+            return self
+        count = self.count.reshape(samples, -1)
+        each, weight = count.sum(axis=1), count[:, :, None] / np.maximum(count.sum(axis=1), 1.0)[:, None, None]
+        mean, variance = (x.reshape(samples, rows // samples, -1) for x in (self.mean, self.variance))
+        middle = (weight * mean).sum(axis=1)
+        spread = (weight * (variance + (mean - middle[:, None]) ** 2)).sum(axis=1)
+        return SampleMoments(each, middle, spread)
+
 
 def concatenate(parts: Sequence[SampleMoments]) -> SampleMoments:
     """Join moments of disjoint samples."""

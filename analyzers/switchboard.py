@@ -2,12 +2,10 @@
 
 While a switchboard is plugged in, the `call` of every site is routed through it. Any site can be put into training or
 inference behaviour on its own, and any batch-normalizing site can be given any statistics as constants. A batch-
-normalizing layer's own code does all the arithmetic: batch statistics are read by setting its momentum to 0 for the one
-call, after which the moving statistics *are* the batch statistics; constants are applied by an inference call with
-those constants standing in the moving statistics. So subclasses, axes, masks and mixed precision need no second
+normalizing layer's own code does all the arithmetic, so subclasses, axes, masks and mixed precision need no second
 implementation, and a replay of recorded statistics gives the recorded output to the last bit.
 
-The stored statistics are put back within the same call; unplugging restores every `call`.
+Unplugging restores every `call`.
 """
 
 from __future__ import annotations
@@ -24,10 +22,9 @@ from numpy.typing import NDArray
 from analyzers.outputs import Outputs
 from analyzers.running import explained
 from analyzers.statistics import SampleMoments
+from analyzers.subjects.families import axis_of
 from analyzers.subjects.keras_model import KerasSubject, Site
-
-Constants = tuple[NDArray[Any], NDArray[Any]]
-"""A mean and a variance, both (channels,), in the dtype of the layer's moving statistics."""
+from analyzers.subjects.normalizing import Constants, as_stored, stored, with_batch_statistics, with_constants
 
 
 @dataclass(frozen=True)
@@ -73,6 +70,7 @@ class Switchboard:
         self.calls: dict[str, list[SiteCall]] = {}
         self.flags: dict[str, set[bool]] = {}
         self.order: list[str] = []
+        self.samples = 0
 
     def __enter__(self) -> Switchboard:
         for site in self.subject.sites:
@@ -87,7 +85,7 @@ class Switchboard:
         """One pass over one batch, (samples, ...) each; returns the outputs as float64 arrays, `calls` holds the
         record.
         """
-        self.setting, self.calls, self.flags = setting, {}, {}
+        self.setting, self.calls, self.flags, self.samples = setting, {}, {}, len(inputs[0])
         with explained():
             outputs = self.subject.forward(inputs, setting.training)
         logits = [getattr(o, "_keras_logits", None) for o in outputs]
@@ -119,52 +117,25 @@ class Switchboard:
         wanted = flag if self.setting.batch_statistics is None else self.setting.batch_statistics
         wanted = wanted and (self.setting.only is None or path in self.setting.only)
         given = self.setting.constants.get(path)
-        stored = (np.array(layer.moving_mean), np.array(layer.moving_variance))
+        this = (original, args, kwargs)
         if given is not None:
-            pair = given[min(len(self.calls[path]), len(given) - 1)]
-            outputs, applied = _with_constants(layer, original, args, kwargs, pair, stored), pair
+            applied = given[min(len(self.calls[path]), len(given) - 1)]
+            outputs = with_constants(layer, this, applied)
         elif wanted and layer.trainable:
-            outputs, applied = _with_batch_statistics(layer, original, args, kwargs, stored)
+            as_trained = self.setting.batch_statistics is None
+            outputs, applied = with_batch_statistics(layer, this, renormalize=as_trained)
         else:
-            outputs, applied = original(*args, training=False, **kwargs), stored
+            outputs, applied = as_stored(layer, this), stored(layer)
         used_batch = given is None and wanted and bool(layer.trainable)
         mask = kwargs.get("mask")
-        seen = sample_moments(args[0] if args else kwargs["inputs"], layer.axis, mask) if self.setting.record else None
+        inputs = args[0] if args else kwargs["inputs"]
+        seen = None
+        if self.setting.record:
+            seen = sample_moments(inputs, axis_of(layer), mask).by_sample(self.samples)
         self.calls[path].append(SiteCall(applied, used_batch, seen))
         if self.setting.until is not None and self.setting.until <= self.calls.keys():
             raise Reached
         return outputs
-
-
-def _with_constants(
-    layer: Any, original: Any, args: tuple[Any, ...], kwargs: dict[str, Any], pair: Constants, stored: Constants
-) -> Any:
-    _assign(layer, pair)
-    try:
-        return original(*args, training=False, **kwargs)
-    finally:
-        _assign(layer, stored)
-
-
-def _with_batch_statistics(
-    layer: Any, original: Any, args: tuple[Any, ...], kwargs: dict[str, Any], stored: Constants
-) -> tuple[Any, Constants]:
-    momentum = layer.momentum
-    # A NaN that stands in the moving statistics would survive momentum 0, since 0 * NaN is NaN: start from clean
-    # values.
-    _assign(layer, (np.zeros_like(stored[0]), np.ones_like(stored[1])))
-    layer.momentum = 0.0
-    try:
-        outputs = original(*args, training=True, **kwargs)
-        return outputs, (np.array(layer.moving_mean), np.array(layer.moving_variance))
-    finally:
-        layer.momentum = momentum
-        _assign(layer, stored)
-
-
-def _assign(layer: Any, pair: Constants) -> None:
-    layer.moving_mean.assign(pair[0])
-    layer.moving_variance.assign(pair[1])
 
 
 def sample_moments(inputs: Any, axis: int, mask: Any = None) -> SampleMoments:

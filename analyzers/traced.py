@@ -109,7 +109,7 @@ class TracedSwitchboard:
         for k in range(len(phase.calls.by_site[path])):
             applied = ran.applied.get((path, k))
             seen = ran.seen.get((path, k))
-            moments = None if seen is None else _per_sample(*seen, samples)
+            moments = None if seen is None else _moments(*seen).by_sample(samples)
             used = applied is not None
             found.append(SiteCall(applied if applied is not None else pairs[min(k, len(pairs) - 1)], used, moments))
         return found
@@ -219,15 +219,9 @@ def _statistics_check(proof: _Proof) -> Check:
     )
 
 
-def _per_sample(values: float, mean: NDArray[Any], variance: NDArray[Any], samples: int) -> SampleMoments:
-    """Moments by sample; a layer that folds other axes into the first one has several rows a sample."""
+def _moments(values: float, mean: NDArray[Any], variance: NDArray[Any]) -> SampleMoments:
+    """Moments by row of what a layer saw, `values` of them in each."""
     mean, variance = np.asarray(mean, np.float64), np.maximum(np.asarray(variance, np.float64), 0.0)
-    if len(mean) != samples and len(mean) % samples == 0:
-        steps = len(mean) // samples
-        grouped = mean.reshape(samples, steps, -1)
-        inner = variance.reshape(samples, steps, -1).mean(axis=1)
-        mean, variance = grouped.mean(axis=1), inner + grouped.var(axis=1)
-        values *= steps
     return SampleMoments(np.full(len(mean), values), mean, variance)
 
 

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from analyzers.observation import Observer
+from analyzers.subjects.families import is_a, is_layer, is_model
 from analyzers.switchboard import Setting
 
 SAME = 1e-6  # Relative to the size: what float32 leaves of equal values.
@@ -21,9 +22,7 @@ def dead_layer(observer: Observer) -> str | None:
     watched = {
         path: layer
         for path, layer in observer.subject.layers
-        if isinstance(layer, keras.layers.Layer)
-        and not isinstance(layer, keras.Model | keras.layers.InputLayer)
-        and id(layer) not in sites
+        if is_layer(layer) and not is_model(layer) and not is_a(layer, "InputLayer") and id(layer) not in sites
     }
     with _noting(watched) as found:
         observer.run(Setting(), rows=np.arange(observer.batch_size))

@@ -11,28 +11,17 @@ import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
-import keras
 import numpy as np
 
 from analyzers.probes.initializers import Look, look
+from analyzers.subjects.families import NORMALIZING, is_a, is_model, own_name, own_trainable
 from analyzers.symptoms import WeightFacts
 from analyzers.traced import Subject
 
-NORMALIZATION = (
-    keras.layers.BatchNormalization,
-    keras.layers.LayerNormalization,
-    keras.layers.GroupNormalization,
-    keras.layers.RMSNormalization,
-)
-PER_CHANNEL = (keras.layers.BatchNormalization, keras.layers.GroupNormalization)  # They take a bias before them away.
-PASSES_ON = (  # A constant added to their input is one added to their output: a normalization behind still removes it.
-    keras.layers.Add,
-    keras.layers.Average,
-    keras.layers.Dropout,
-    keras.layers.AveragePooling2D,
-    keras.layers.Reshape,
-    keras.layers.Identity,
-)
+PER_CHANNEL = (*NORMALIZING, "GroupNormalization")  # They take a bias before them away.
+NORMALIZATION = (*PER_CHANNEL, "LayerNormalization", "RMSNormalization")
+PASSES_ON = ("Add", "Average", "Dropout", "AveragePooling2D", "Reshape", "Identity")
+# A constant added to their input is one added to their output: a normalization behind still removes it.
 SEEN_MOVING = 7.0  # Values expected beyond the limits: none at all has then a chance of one in a thousand.
 SLOWER = 0.1  # A layer may learn ten times slower than the median of the others and still count as trained.
 BOUNDED_PROOF = 1000  # Values within hard limits that vouch for a whole net: moves of 1.5 % would show in one of them.
@@ -53,7 +42,7 @@ class Unit:
 
     @property
     def normalizes(self) -> bool:
-        return isinstance(self.layer, NORMALIZATION)
+        return is_a(self.layer, *NORMALIZATION)
 
     @property
     def constant(self) -> list[Look]:
@@ -105,17 +94,17 @@ def _units(subject: Subject) -> list[Unit]:
     inside: Unit | None = None
     seen: set[int] = set()
     for path, layer in subject.layers:
-        if isinstance(layer, keras.Model):
+        if is_model(layer):
             inside = None
             continue
         if inside is None or not path.startswith(inside.path + "/"):
             inside = Unit(path, layer)
             units.append(inside)
-        for variable in getattr(layer, "_trainable_variables", []):
+        for variable in own_trainable(layer):
             found = look(layer, variable) if id(variable) not in seen else None
             seen.add(id(variable))
             if found is not None:
-                inside.looks.append((variable.name, found))
+                inside.looks.append((own_name(variable), found))
                 inside.trainable = inside.trainable or bool(variable.trainable)
     return [u for u in units if u.looks]
 
@@ -140,13 +129,18 @@ def _bias_taken_away(layer: Any, units: dict[int, Unit]) -> bool:
     """
     nodes = getattr(layer, "_outbound_nodes", None)
     if not nodes:
-        return not isinstance(getattr(layer, "output", None), keras.KerasTensor)
-    for following in (n.operation for n in nodes):
+        return not _is_symbolic(getattr(layer, "output", None))
+    for following in (getattr(n, "operation", None) or n.outbound_layer for n in nodes):
         unit = units.get(id(following))
-        if isinstance(following, PER_CHANNEL) and not (unit is not None and unit.initial):
+        if is_a(following, *PER_CHANNEL) and not (unit is not None and unit.initial):
             return True
-        if isinstance(following, keras.Model):
+        if is_model(following):
             return True
-        if isinstance(following, PASSES_ON) and _bias_taken_away(following, units):
+        if is_a(following, *PASSES_ON) and _bias_taken_away(following, units):
             return True
     return False
+
+
+def _is_symbolic(tensor: Any) -> bool:
+    """Whether this is a tensor of a functional graph, of either family."""
+    return type(tensor).__name__ == "KerasTensor"

@@ -19,6 +19,7 @@ import numpy as np
 from scipy import stats
 
 from analyzers.statistics import Array
+from analyzers.subjects.families import is_a, is_legacy, is_own, own_name
 
 LOOKS_INITIAL_P = 1e-6  # A net of a hundred kernels is misjudged once in ten thousand.
 KERNEL_SAMPLE = 20_000  # Values tested per kernel, evenly spread: enough to tell a three per cent change of spread.
@@ -45,15 +46,23 @@ class Look:
 
 def look(layer: Any, variable: Any) -> Look | None:
     """Hold a layer's own variable against the initializer that the layer has for it; None where it names none."""
-    name = variable.name
+    name = own_name(variable)
     values = np.array(variable).astype(np.float64)
     if name == "bias" and type(layer).__name__ in FORGETTING and getattr(layer, "unit_forget_bias", False):
         return Look(bool(np.isin(values, (0.0, 1.0)).all()), exact=True)
-    initializer = next((i for n in _attributes(name) if (i := getattr(layer, n, None)) is not None), None)
+    initializer = _of_keras(next((i for n in _attributes(name) if (i := getattr(layer, n, None)) is not None), None))
     if not isinstance(initializer, keras.initializers.Initializer):
         return None
     looks = [_held_against(initializer, values, fans) for fans in _fans(layer, initializer, values.shape)]
     return min(looks, key=lambda x: (not x.initial, x.outside))
+
+
+def _of_keras(initializer: Any) -> Any:
+    """One of Keras 2 as the same of Keras 3; anything else as it is."""
+    if not is_legacy(initializer) or not is_own(initializer):
+        return initializer
+    settings = {"class_name": type(initializer).__name__, "config": initializer.get_config()}
+    return keras.initializers.get(settings)
 
 
 def _attributes(name: str) -> tuple[str, ...]:
@@ -97,7 +106,7 @@ def _fans(layer: Any, initializer: Any, shape: tuple[int, ...]) -> list[Fans]:
     receptive = math.prod(shape[:-2])
     found = [(float(first * receptive), float(math.prod(shape[-1:]) * receptive))]
     inputs, outputs = getattr(initializer, "input_axes", None), getattr(initializer, "output_axes", None)
-    if isinstance(layer, keras.layers.EinsumDense) and (inputs is None or outputs is None):
+    if is_a(layer, "EinsumDense") and (inputs is None or outputs is None):
         _, letters, result = re.split(",|->", layer.equation.replace("...", ""))
         outputs = [i for i, letter in enumerate(letters) if letter in result]
         inputs = [i for i in range(len(letters)) if i not in outputs]

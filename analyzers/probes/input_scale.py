@@ -23,7 +23,8 @@ from analyzers.phase import flatten
 from analyzers.probes import averaging_clock
 from analyzers.probes.responses import SILENT, Responses, responses, scaled, straight
 from analyzers.statistics import Array, Moments, divergence, kl_per_channel, mixed, relative_rms
-from analyzers.switchboard import Constants, Setting
+from analyzers.subjects.normalizing import Constants
+from analyzers.switchboard import Setting
 
 SAMPLES = 256  # Enough to fix one factor and one offset from all channels.
 CANDIDATES = 8  # Layers looked at in order of data flow; those that see the input linearly stand at the front.

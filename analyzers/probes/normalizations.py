@@ -19,6 +19,7 @@ from analyzers.evaluation import Evaluator
 from analyzers.observation import Observer, Pass
 from analyzers.phase import paired
 from analyzers.statistics import Array
+from analyzers.subjects.families import is_a
 from analyzers.switchboard import Setting
 from analyzers.symptoms import NormalizationFacts
 
@@ -47,9 +48,7 @@ class _Seen:
 def unadapted(observer: Observer, evaluator: Evaluator, inference: Pass) -> list[NormalizationFacts]:
     """`Normalization` layers that leave some or all features as they are, with what reaches those features."""
     suspects = {
-        path: layer
-        for path, layer in observer.subject.layers
-        if isinstance(layer, keras.layers.Normalization) and _idle(layer).any()
+        path: layer for path, layer in observer.subject.layers if is_a(layer, "Normalization") and _idle(layer).any()
     }
     if not suspects:
         return []

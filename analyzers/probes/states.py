@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from analyzers.observation import Observer
+from analyzers.subjects.families import own_variables
 from analyzers.subjects.keras_model import is_seed
 
 
@@ -15,8 +16,7 @@ def changed(observer: Observer) -> list[str]:
     normalizing = {id(s.layer) for s in observer.subject.of_kind("batch_normalizing")}
     paths: list[str] = []
     for path, layer in observer.subject.layers:
-        own = [*getattr(layer, "_trainable_variables", []), *getattr(layer, "_non_trainable_variables", [])]
         inside = any(path.startswith(p + "/") for p in paths)  # a wrapper's state is its inner layer's kernel too
-        if id(layer) not in normalizing and not inside and any(id(v) in moved for v in own):
+        if id(layer) not in normalizing and not inside and any(id(v) in moved for v in own_variables(layer)):
             paths.append(path)
     return paths

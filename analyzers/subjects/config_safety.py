@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from analyzers.errors import ModelNeedsCustomCode, ModelUnreadable, ModelUnsafe
+from analyzers.subjects.tensor_functions import OPERATIONS, refused
 
 FOREIGN_CODE = {
     "TFSMLayer": "opens a SavedModel folder",
@@ -50,12 +51,26 @@ MAX_OBJECTS = 50_000
 MAX_NAME = 500
 """Characters of a name. Keras repeats names in every variable and scope, which a giant one turns into gigabytes."""
 
-KERAS_2_OPERATIONS = frozenset({"TFOpLambda", "SlicingOpLambda", "ClassMethod", "InstanceMethod", "InstanceProperty"})
-"""What Keras 2 wrote for TensorFlow functions between layers. Keras 3 has no such classes."""
+PACKAGES = ("keras", "tf_keras", "builtins")
+"""Where the classes and functions of a model may come from."""
+
+ANONYMOUS = "<lambda>"
+"""What Keras 2 wrote for a function without a name."""
 
 COMPILE_SETTINGS = "what the model was compiled with"
 
 Known = Callable[[str], bool]
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What one family of Keras knows: registered names ("package>Name"), names of layers and models, and whether layers
+    may be functions of TensorFlow, as in Keras 2.
+    """
+
+    is_registered: Known
+    is_layer: Known
+    calls_functions: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,29 +82,33 @@ class _Found:
     is_layer: bool
 
 
-def check_config(config: dict[str, Any], is_registered: Known, is_keras_layer: Known) -> None:
-    """Check the configuration of a model, its compile settings among it.
-
-    `is_registered` tells of a registered name ("package>Name") whether this process has its class; `is_keras_layer`
-    tells of a class name whether Keras has a layer or model of that name.
+def check_config(config: dict[str, Any], known: Vocabulary) -> None:
+    """Check the configuration of a model, its compile settings among it, against what this process knows.
 
     Raises:
         ModelUnsafe: lambdas, layers or settings that open files, absurd sizes; the message names the layer.
-        ModelNeedsCustomCode: classes that are not part of Keras; the message names them all.
+        ModelNeedsCustomCode: classes that are not part of Keras, or functions without a name; the message names all.
         ModelUnreadable: operations that only Keras 2 has.
     """
     settings = config.get("compile_config")
     for found in _objects(settings, COMPILE_SETTINGS):
         _check_no_code(found)
     strangers: dict[str, None] = {}
+    nameless: dict[str, None] = {}
     for found in _objects({key: value for key, value in config.items() if key != "compile_config"}, "", is_layer=True):
         _check_no_code(found)
         _check_no_files(found)
         _check_sizes(found)
-        if not _is_known(found, is_registered, is_keras_layer):
+        if _is_nameless(found):
+            nameless[found.path] = None
+        if known.calls_functions and found.config["class_name"] in OPERATIONS:
+            _check_function(found)
+        elif not _is_known(found, known):
             strangers[str(found.config.get("registered_name") or found.config["class_name"])[:100]] = None
     if strangers:
         raise _strange(list(strangers))
+    if nameless:
+        raise _without_names(list(nameless))
 
 
 def check_compile_settings(settings: dict[str, Any] | None) -> None:
@@ -151,8 +170,9 @@ def _check_no_code(found: _Found) -> None:
     if name in FOREIGN_CODE:
         raise ModelUnsafe(f"{place} is a {name}, which {FOREIGN_CODE[name]}. Send the model without it.")
     module = found.config.get("module")
-    parts = module.removeprefix("keras.").removeprefix("src.").split(".") if isinstance(module, str) else [""]
-    if isinstance(module, str) and module.startswith("keras.") and parts[0] in NON_MODEL_PARTS:
+    inside = module.removeprefix("tf_").removeprefix("keras.").removeprefix("src.") if isinstance(module, str) else ""
+    parts = inside.split(".")
+    if isinstance(module, str) and module.startswith(("keras.", "tf_keras.")) and parts[0] in NON_MODEL_PARTS:
         raise ModelUnsafe(
             f"{place} refers to `{module[:80]}.{name[:80]}`, which is no part of a model. Save it with Keras."
         )
@@ -176,22 +196,35 @@ def _check_sizes(found: _Found) -> None:
             raise ModelUnsafe(f"`{found.path}` declares {key}={size}, more than any machine can hold.")
 
 
-def _is_known(found: _Found, is_registered: Known, is_keras_layer: Known) -> bool:
+def _check_function(found: _Found) -> None:
+    if (name := refused(found.config.get("config"))) is not None:
+        raise ModelUnsafe(
+            f"`{found.path}` calls `{name}` of TensorFlow, which does more than compute with tensors. Replace it by a "
+            "layer, and save the model again."
+        )
+
+
+def _is_nameless(found: _Found) -> bool:
+    inner = found.config.get("config")
+    return isinstance(inner, dict) and ANONYMOUS in (v for v in inner.values() if isinstance(v, str))
+
+
+def _is_known(found: _Found, known: Vocabulary) -> bool:
     name, module = found.config["class_name"], found.config.get("module")
-    if name.startswith("__") or name == "function":
+    if name.startswith("__"):
         return True
     registered = found.config.get("registered_name") or name
-    if isinstance(registered, str) and is_registered(registered):
+    if isinstance(registered, str) and known.is_registered(registered):
         return True
     if isinstance(module, str):
-        return module.split(".")[0] in ("keras", "builtins")
+        return module.split(".")[0] in PACKAGES
     # Files of older versions name no modules; there a layer must be one of Keras, all else Keras resolves.
-    return not found.is_layer or is_keras_layer(name)
+    return name == "function" or not found.is_layer or known.is_layer(name)
 
 
 def _strange(names: list[str]) -> ModelNeedsCustomCode | ModelUnreadable:
     listed = ", ".join(f"`{name}`" for name in names[:10])
-    if all(name in KERAS_2_OPERATIONS for name in names):
+    if all(name in OPERATIONS for name in names):
         return ModelUnreadable(
             f"The model was written by Keras 2 with TensorFlow functions between its layers ({listed}), which Keras 3 "
             "cannot rebuild. Replace them by layers, or build the model in Keras 3, load its weights, save it."
@@ -199,4 +232,13 @@ def _strange(names: list[str]) -> ModelNeedsCustomCode | ModelUnreadable:
     return ModelNeedsCustomCode(
         f"The model uses classes that are not part of Keras: {listed}. Their code does not travel with the file and is "
         "not run here. Rebuild the model from layers of Keras, or run the analysis where the classes are registered."
+    )
+
+
+def _without_names(paths: list[str]) -> ModelNeedsCustomCode:
+    listed = ", ".join(f"`{path}`" for path in paths[:10]) + (f" and {len(paths) - 10} more" if len(paths) > 10 else "")
+    return ModelNeedsCustomCode(
+        f"A function without a name was used in {listed}, and the file says `{ANONYMOUS}` in its place: what it "
+        "computed cannot be guessed. Build the model with a function that Keras names, such as `relu` or `leaky_relu`, "
+        "load the weights into it and save it again; or send a SavedModel, which holds what functions compute."
     )

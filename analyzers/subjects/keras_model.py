@@ -1,31 +1,38 @@
-"""A live Keras 3 model as the pipeline sees it: inputs and outputs, phase-dependent layers, and all of its state.
+"""A live Keras model as the pipeline sees it: inputs and outputs, phase-dependent layers, and all of its state.
 
 A *site* is one phase-dependent layer: batch-normalizing, stochastic (dropout, noise) or augmentation. Sites are found
 on layer instances, nested models and wrappers included, and named by their path from the outermost model inwards.
+Models of Keras 2 (`tf_keras`) are read in the same way: what is asked of a layer here has the same name in both.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import keras
 import numpy as np
+import tensorflow as tf
+import tf_keras
 from numpy.typing import NDArray
+
+from analyzers.subjects.families import NORMALIZING, is_a, is_legacy, is_model, is_own, takes_training_flag
 
 SiteKind = Literal["batch_normalizing", "stochastic", "augmentation"]
 
 STOCHASTIC = (
-    keras.layers.Dropout,
-    keras.layers.SpatialDropout1D,
-    keras.layers.SpatialDropout2D,
-    keras.layers.SpatialDropout3D,
-    keras.layers.AlphaDropout,
-    keras.layers.GaussianDropout,
-    keras.layers.GaussianNoise,
+    "Dropout",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
+    "SpatialDropout3D",
+    "AlphaDropout",
+    "GaussianDropout",
+    "GaussianNoise",
 )
+PREPROCESSING = re.compile(r"(tf_)?keras\.src\.layers\.preprocessing\.image_preprocessing")
 
 
 @dataclass(frozen=True)
@@ -39,7 +46,7 @@ class Site:
 
 def children(layer: Any) -> list[Any]:
     """The layers directly inside a model, a wrapper or any layer that owns others."""
-    if isinstance(layer, keras.Model):
+    if is_model(layer):
         return list(layer.layers)
     return list(layer._flatten_layers(include_self=False, recursive=False))
 
@@ -56,14 +63,14 @@ def walk(layer: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
 
 def kind_of(layer: Any) -> SiteKind | None:
     """What kind of phase-dependent layer this is, or None. Recurrent and attention layers count where they drop out."""
-    if isinstance(layer, keras.layers.BatchNormalization):
+    if is_a(layer, *NORMALIZING):
         return "batch_normalizing"
-    if isinstance(layer, STOCHASTIC):
+    if is_a(layer, *STOCHASTIC):
         return "stochastic"
-    if type(layer).__module__.startswith("keras.src.layers.preprocessing.image_preprocessing"):
+    if PREPROCESSING.match(type(layer).__module__):
         return "augmentation" if type(layer).__name__.startswith(("Random", "Aug", "Rand", "Mix", "Cut")) else None
     rates = (getattr(layer, name, None) for name in ("dropout", "recurrent_dropout", "_dropout"))
-    if getattr(layer, "_call_has_training_arg", False) and any(isinstance(r, float) and r > 0 for r in rates):
+    if takes_training_flag(layer) and any(isinstance(r, float) and r > 0 for r in rates):
         return "stochastic"
     return None
 
@@ -80,8 +87,16 @@ class KerasSubject:
         self.model = model
         self.layers = [(p, x) for p, x in walk(model, model.name, set())]
         found = ((p, x, kind_of(x)) for p, x in self.layers)
+        generators: list[Any] = [getattr(layer, "_random_generator", None) for _, layer in self.layers]
+        self._generators = [(g, g._seed) for g in generators if isinstance(getattr(g, "_seed", None), int)]
         self.sites = _unique([Site(p, x, k) for p, x, k in found if k is not None])
-        self.input_structure = getattr(model, "_inputs_struct", None)
+        self.input_structure = getattr(model, "_inputs_struct", getattr(model, "_nested_inputs", None))
+
+    @property
+    def route(self) -> str:
+        """The library that runs the model, with its version."""
+        library = tf_keras if is_legacy(self.model) else keras
+        return f"{library.__name__} {library.__version__}"
 
     def of_kind(self, kind: SiteKind) -> list[Site]:
         """The sites of one kind, in the order in which the model holds them."""
@@ -99,7 +114,7 @@ class KerasSubject:
 
     def per_step(self, path: str) -> bool:
         """Whether the layer at `path` stands in a wrapper that calls it once for each step of a sequence."""
-        wrappers = [p for p, layer in self.layers if isinstance(layer, keras.layers.TimeDistributed)]
+        wrappers = [p for p, layer in self.layers if is_a(layer, "TimeDistributed") and not is_legacy(layer)]
         return any(path.startswith(p + "/") for p in wrappers)
 
     @property
@@ -120,11 +135,11 @@ class KerasSubject:
         """Whether a layer outside the known kinds takes the training flag: custom classes, spectral normalization."""
         known = {id(s.layer) for s in self.sites}
         for _, layer in self.layers:
-            if id(layer) in known or not getattr(layer, "_call_has_training_arg", False):
+            if id(layer) in known or not takes_training_flag(layer):
                 continue
-            if isinstance(layer, keras.layers.SpectralNormalization):
+            if is_a(layer, "SpectralNormalization"):
                 return True
-            if not type(layer).__module__.startswith("keras.") and not isinstance(layer, keras.Model):
+            if not is_own(layer) and not is_model(layer):
                 return True
         return False
 
@@ -136,11 +151,18 @@ class KerasSubject:
     def variables(self) -> list[Any]:
         """Every variable, each once; the states of random generators and of recurrent layers too."""
         states = [v for _, layer in self.layers for v in keras.tree.flatten(getattr(layer, "states", None))]
-        carried = [v for v in states if isinstance(v, keras.Variable)]
+        carried = [v for v in states if isinstance(v, keras.Variable | tf.Variable)]
         return list({id(v): v for v in [*self.model.variables, *carried]}.values())
 
     def set_seeds(self, seed: int) -> None:
-        """Put every random generator of the model into a state that follows from `seed` alone."""
+        """Put every random generator of the model into a state that follows from `seed` alone.
+
+        Layers of Keras 2 draw from TensorFlow's generator, with a count of their own where they were given a seed.
+        """
+        if is_legacy(self.model):
+            tf.random.set_seed(seed)
+            for generator, first in self._generators:
+                generator._seed = first
         for index, variable in enumerate(v for v in self.variables if is_seed(v)):
             variable.assign(np.asarray([(seed * 9973 + index * 7919) % 2**32, 0], dtype=np.uint32))
 

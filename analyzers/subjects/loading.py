@@ -1,41 +1,59 @@
-"""A model file becomes a model: checked without running anything, then loaded by Keras in safe mode, never compiled."""
+"""A model file becomes a model: checked without running anything, then loaded in safe mode, never compiled.
+
+What Keras 3 wrote is loaded by Keras 3, what Keras 2 wrote by the code of Keras 2; where that fails, by the other.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from analyzers.errors import ModelUnreadable
-from analyzers.subjects.config_safety import check_compile_settings, check_config
+from analyzers.errors import ModelNeedsCustomCode, ModelUnreadable
+from analyzers.subjects import legacy_keras
+from analyzers.subjects.config_safety import Vocabulary, check_compile_settings, check_config
 from analyzers.subjects.facts import ModelFile
+from analyzers.subjects.families import is_model
 from analyzers.subjects.keras_archive import read_keras_archive
 from analyzers.subjects.keras_errors import explained
 from analyzers.subjects.kinds import kind_of
 from analyzers.subjects.legacy_h5 import read_legacy_h5
-from analyzers.subjects.saved_model import TracedModel, load_saved_model
+from analyzers.subjects.saved_model import load_saved_model
 
 READERS = {"keras": read_keras_archive, "h5": read_legacy_h5}
+
+
+@dataclass(frozen=True)
+class Family:
+    """How one family of Keras makes a model of a checked file with a plain name, what it knows, and its own name."""
+
+    load: Callable[[Path], Any]
+    vocabulary: Vocabulary
+    title: str
 
 
 @dataclass
 class LoadedModel:
     """A loaded, uncompiled model and what its file says beside the weights.
 
+    `remark` says what differs if another version of Keras loads the file, where that is known.
     `compile_config` has the keys optimizer, loss, loss_weights, metrics and weighted_metrics, serialized as in the
     file; `optimizer_iterations` is the number of updates that the optimizer had made when the file was written.
     """
 
-    model: keras.Model | TracedModel
+    model: Any
     format: str
     keras_version: str | None
     compile_config: dict[str, Any] | None
     optimizer_iterations: int | None
     file_name: str
+    remark: str | None = None
 
 
 def load_model(path: Path) -> LoadedModel:
@@ -56,22 +74,26 @@ def load_model(path: Path) -> LoadedModel:
         compile_config=facts.compile_config,
         optimizer_iterations=facts.optimizer_iterations,
         file_name=path.name,
+        remark=legacy_keras.remark(facts.config, model),
     )
 
 
-def _load_keras(path: Path) -> tuple[keras.Model, ModelFile]:
+def _load_keras(path: Path) -> tuple[Any, ModelFile]:
     facts = inspect(path)
-    return _load(path, facts), facts
+    first, second = ("tf_keras", "keras") if legacy_keras.is_by_keras_2(facts.keras_version) else ("keras", "tf_keras")
+    try:
+        return _load(path, facts, first), facts
+    except (ModelUnreadable, ModelNeedsCustomCode):
+        if facts.keras_version is None or first == "tf_keras":
+            with contextlib.suppress(ModelUnreadable, ModelNeedsCustomCode):
+                return _load(path, facts, second), facts
+        raise
 
 
 def inspect(path: Path) -> ModelFile:
-    """The pass before loading: nothing of the model is run. Raises as `load_model` does."""
-    kind = kind_of(path)
+    """What the file says of itself, its parts checked; nothing of the model is run. Raises as `load_model` does."""
     with explained("is damaged or cut short"):
-        facts = READERS[kind](path)
-        check_config(facts.config, _is_registered, _is_keras_layer)
-        check_compile_settings(facts.compile_config)
-    return facts
+        return READERS[kind_of(path)](path)
 
 
 def _is_registered(name: str) -> bool:
@@ -84,14 +106,28 @@ def _is_keras_layer(name: str) -> bool:
     )
 
 
-def _load(path: Path, facts: ModelFile) -> keras.Model:
+FAMILIES = {
+    "keras": Family(
+        lambda plain: keras.saving.load_model(plain, compile=False, safe_mode=True),
+        Vocabulary(_is_registered, _is_keras_layer),
+        f"Keras {keras.__version__}",
+    ),
+    "tf_keras": Family(legacy_keras.load, legacy_keras.VOCABULARY, legacy_keras.NAME),
+}
+
+
+def _load(path: Path, facts: ModelFile, name: str) -> Any:
+    family = FAMILIES[name]
+    with explained("is damaged or cut short"):
+        check_config(facts.config, family.vocabulary)
+        check_compile_settings(facts.compile_config)
     with tempfile.TemporaryDirectory() as folder:
         # Keras tells formats by the name's end and unpacks beside the file: give it a plain name in a folder of ours.
         plain = Path(folder) / f"model.{facts.format}"
         _put(path, plain)
-        with explained(_cannot_build(facts.keras_version), quote=True):
-            model = keras.saving.load_model(plain, compile=False, safe_mode=True)
-    if not isinstance(model, keras.Model):
+        with explained(_cannot_build(facts.keras_version, family), quote=True):
+            model = family.load(plain)
+    if not is_model(model):
         raise ModelUnreadable("The file holds a Keras object that is not a model.")
     return model
 
@@ -104,11 +140,11 @@ def _put(path: Path, plain: Path) -> None:
         shutil.copyfile(path, plain)
 
 
-def _cannot_build(written_by: str | None) -> str:
+def _cannot_build(written_by: str | None, family: Family) -> str:
     """What to say where Keras fails; an old version is the likeliest reason."""
-    if written_by is None or written_by.startswith("3."):
-        return f"cannot be built by Keras {keras.__version__}"
+    if written_by is None or not legacy_keras.is_by_keras_2(written_by):
+        return f"cannot be built by {family.title}"
     return (
-        f"was written by Keras {written_by} and cannot be built by Keras {keras.__version__}: build the model in Keras "
-        "3, load the weights into it and save it as .keras"
+        f"was written by Keras {written_by} and cannot be built by {family.title}: load it where it was written and "
+        "save it as a SavedModel, or build the model in Keras 3, load the weights into it and save it as .keras"
     )

@@ -17,7 +17,9 @@ from typing import Any
 import h5py
 import keras
 import numpy as np
+import tf_keras
 
+from analyzers.subjects.families import is_legacy, path_of
 from analyzers.subjects.keras_archive import WEIGHTS
 from analyzers.subjects.kinds import kind_of
 from analyzers.subjects.placement import (
@@ -121,9 +123,12 @@ def _manifest(new: h5py.File, patch: Patch) -> dict[str, Any]:
 
 def _save_anew(written: Path, model: keras.Model, replacements: Sequence[Replacement], kind: str) -> dict[str, Any]:
     with replaced(replacements):
-        keras.saving.save_model(model, written)
+        if is_legacy(model):
+            tf_keras.models.save_model(model, written, save_format=kind)
+        else:
+            keras.saving.save_model(model, written)
     named = {
-        variable.path: (np.array(keras.ops.convert_to_numpy(variable)), np.asarray(value))
+        path_of(variable): (np.array(keras.ops.convert_to_numpy(variable)), np.asarray(value))
         for variable, value in replacements
     }
     return {"format": kind, "rewritten": True, "changed": _changes(named), "identical_datasets": None}

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzers.errors import AnalysisError
-from analyzers.subjects.config_safety import check_config
+from analyzers.subjects.config_safety import Vocabulary, check_config
 from analyzers.subjects.saved_model_metadata import Described, Metadata
 
 MEANS = ("moving_mean", "running_mean", "moving_average_mean", "moving_avg_mean")
@@ -180,12 +180,16 @@ def _layer(described: Described, own: Mapping[str, int]) -> Any:
     return layer
 
 
+STANDARD = Vocabulary(is_registered=lambda _: False, is_layer=lambda _: True)
+"""Settings of single layers of Keras, whose class is looked up before."""
+
+
 def _made(described: Described) -> Any:
     if described.class_name not in WITH_WEIGHTS:
         return None
     config = {k: v for k, v in described.config.items() if not k.endswith(LEFT_OUT) and k != "name"}
     try:
-        check_config({"class_name": described.class_name, "config": config}, lambda _: False, lambda _: True)
+        check_config({"class_name": described.class_name, "config": config}, STANDARD)
         return getattr(keras.layers, described.class_name).from_config(config)
     except (AnalysisError, ValueError, TypeError, KeyError, AttributeError):
         return None  # settings of another version: the graph has all that is needed to run

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from analyzers.subjects.keras_model import Site, SiteKind
@@ -56,6 +57,11 @@ class TracedSubject:
         handles = {id(h) for phase in self.phases for h in phase.captured.values()}
         own = [self.model.variables[n] for n in found.own.values() if n in self.model.variables]
         return any(id(v.handle) in handles and not v.is_seed for v in own)
+
+    @property
+    def route(self) -> str:
+        """What runs the model, with its version."""
+        return f"traced functions (TensorFlow {tf.__version__})"
 
     @property
     def phases(self) -> list[Phase]:

@@ -48,6 +48,8 @@ def test_settings_as_keras_2_wrote_them() -> None:
     assert complaint is None
     assert compiled.loss.get_config()["from_logits"] is True
     assert compiled.metrics[0][0].name == "accuracy"
+    compiled.metrics[0][0].update_state([1.0, 0.0, 1.0, 1.0], [0.9, 0.2, 0.1, 0.8])
+    assert float(compiled.metrics[0][0].result()) == 0.75
 
 
 def test_what_cannot_be_restored_is_said_and_does_not_stop_the_diagnosis() -> None:
