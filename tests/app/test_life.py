@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Callable
 
+import psutil
 import pytest
 
 from tests.app.double import script
@@ -15,6 +17,21 @@ from tests.app.served import Server
 def settlements(server: Server) -> Counter[str]:
     with sqlite3.connect(server.data_dir / "phasegap.sqlite") as database:
         return Counter(row[0] for row in database.execute("SELECT diagnosis_id FROM settlements"))
+
+
+def freeze(process: psutil.Process, server: Server) -> None:
+    """Suspend a process while it writes nothing: frozen within a write it would keep SQLite's lock from everybody."""
+    for _ in range(50):
+        process.suspend()
+        try:
+            with sqlite3.connect(server.data_dir / "phasegap.sqlite", timeout=0.5) as database:
+                database.execute("BEGIN IMMEDIATE")
+                database.rollback()
+            return
+        except sqlite3.OperationalError:
+            process.resume()
+            time.sleep(0.05)
+    raise AssertionError("the database was never free")
 
 
 @pytest.mark.parametrize("victim", ["worker", "web", "supervisor"])
@@ -37,7 +54,7 @@ def test_a_frozen_worker_loses_its_job_and_its_result(start: Callable[..., Serve
     job = server.submit(script(seconds=3))
     server.until(lambda: server.job(job)["status"] == "running")
     frozen = server.child("worker")
-    frozen.suspend()
+    freeze(frozen, server)
     server.until(lambda: server.job(job)["attempt"] == 2, 15)
     frozen.resume()  # it comes back, finds that it was declared dead, and leaves; its successor runs the job
     assert server.ended(job)["status"] == "succeeded"
