@@ -202,10 +202,17 @@ def tensor(values: Any) -> Any:
 def per_output(value: Any, names: list[str], default: Any = None) -> list[Any]:
     """A compile setting for each output, from any of the forms that `Model.compile` takes."""
     if isinstance(value, dict):
-        return [value.get(n, default) for n in names]
+        leaves = _by_leaf(value)
+        return [leaves.get(n, default) for n in names]
     if isinstance(value, (list, tuple)) and len(value) == len(names):
         return list(value)
     return [default if value is None else value] * len(names)
+
+
+def _by_leaf(value: dict[str, Any]) -> dict[str, Any]:
+    """A dictionary of dictionaries, as nested outputs are compiled, with the innermost names alone."""
+    inner = ((k, _by_leaf(v) if isinstance(v, dict) else v) for k, v in value.items())
+    return {n: leaf for k, v in inner for n, leaf in (v.items() if isinstance(v, dict) else [(k, v)])}
 
 
 def _name(loss: Any) -> str:

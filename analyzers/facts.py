@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import platform
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +12,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from analyzers.batches.spec import Batch
+from analyzers.batches.lazy import Samples, least_and_most, pieces
+from analyzers.batches.spec import Batch, Conversion
 from analyzers.evaluation import Compiled, describe
-from analyzers.report import ArrayFacts, BatchFacts, Environment, ModelFacts
+from analyzers.report import ArrayFacts, BatchFacts, Check, Environment, ModelFacts
 from analyzers.traced import Subject
 
+HARMLESS = (
+    0.01  # Of a standard deviation: what a sample of 10,000 leaves of a mean, and far below any divergence named.
+)
 MANY_CLASSES = 100  # Label counts beyond this many classes would dwarf the report.
 
 
@@ -62,18 +67,37 @@ def batch_facts(batch: Batch, sha256: str | None) -> BatchFacts:
     return BatchFacts(samples=batch.samples, inputs=inputs, labels=labels, sha256=sha256)
 
 
-def _array(name: str, x: np.ndarray[Any, np.dtype[Any]]) -> ArrayFacts:
-    facts: dict[str, Any] = {"name": name, "shape": list(x.shape), "dtype": str(x.dtype)}
-    if x.dtype.kind not in "fiub" or not x.size:
+def conversions(batch: Batch) -> list[Check]:
+    """Which inputs were brought to the model's type, where that changed them, and whether it matters."""
+    return [_conversion(c) for c in batch.conversions]
+
+
+def _conversion(found: Conversion) -> Check:
+    harmless = found.moved <= HARMLESS
+    said = f"`{found.name}`: {found.given} to {found.wanted}, the model's type, which moves values by up to "
+    return Check(
+        name="input_conversion",
+        passed=harmless,
+        detail=f"{said}{found.moved:.1g} standard deviations of their column"
+        + (
+            ""
+            if harmless
+            else ": what told samples apart is rounded away; subtract an offset before you save the batch"
+        ),
+    )
+
+
+def _array(name: str, x: Samples) -> ArrayFacts:
+    text = x.dtype.kind not in "fiub"
+    facts: dict[str, Any] = {"name": name, "shape": list(x.shape), "dtype": "string" if text else str(x.dtype)}
+    if text or not x.size:
         return ArrayFacts(**facts, min=None, max=None, mean=None, sd=None, non_finite=0)
-    bad = int(np.size(x) - np.count_nonzero(np.isfinite(x)))
+    low, high = least_and_most(x)
+    mean = sum(float(p.sum(dtype=np.float64)) for p in pieces(x)) / x.size
+    variance = sum(float(np.square(p.astype(np.float64) - mean).sum()) for p in pieces(x)) / x.size
+    finite = sum(int(np.count_nonzero(np.isfinite(p))) for p in pieces(x))
     return ArrayFacts(
-        **facts,
-        min=float(x.min()),
-        max=float(x.max()),
-        mean=float(x.mean(dtype=np.float64)),
-        sd=float(x.std(dtype=np.float64)),
-        non_finite=bad,
+        **facts, min=float(low), max=float(high), mean=mean, sd=math.sqrt(variance), non_finite=x.size - finite
     )
 
 

@@ -13,8 +13,8 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analyzers.batches.lazy import Samples
 from analyzers.batches.spec import Batch
 from analyzers.outputs import Outputs, Rows, joined
 from analyzers.statistics import Moments, SampleMoments, average, concatenate, mixed
@@ -153,7 +153,7 @@ class Observer:
         return {path: _as_constants(parts) for path, parts in collected.items()}
 
     @contextlib.contextmanager
-    def feeding(self, x: Sequence[NDArray[Any]]) -> Iterator[None]:
+    def feeding(self, x: Sequence[Samples]) -> Iterator[None]:
         """Other inputs, (samples, ...) each in the model's order, in place of the batch's for a `with` block."""
         saved = self.batch
         self.batch = replace(saved, x=list(x))

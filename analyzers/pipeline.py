@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from analyzers.batches.spec import Batch, RawBatch
 from analyzers.causes import judge_all
 from analyzers.errors import BatchTooSmall, InvalidOption
 from analyzers.evaluation import Evaluator, compiled_from_config, compiled_from_names
-from analyzers.facts import Source, batch_facts, identity, model_facts
+from analyzers.facts import Source, batch_facts, conversions, identity, model_facts
 from analyzers.judges import inferred
 from analyzers.measuring import measure
 from analyzers.observation import Observer
@@ -27,7 +28,7 @@ from analyzers.probes import named
 from analyzers.report import Check, Report, Timing
 from analyzers.reported import reproduce
 from analyzers.running import within_memory
-from analyzers.signature import specs
+from analyzers.signature import specs, structure
 from analyzers.subjects.loading import LoadedModel, load_model
 from analyzers.subjects.repair import write_repaired
 from analyzers.traced import Subject, checks, subject_of
@@ -66,18 +67,19 @@ def diagnose_saved(
     began = time.perf_counter()
     tell = progress or _silent
     tell("load", 0.0)
-    raw = read_batch(batch_path, label_column)
-    loaded = load_model(model_path)
-    source = Source(
-        loaded.format,
-        loaded.keras_version,
-        loaded.compile_config,
-        loaded.optimizer_iterations,
-        loaded.remark,
-        _sha256(model_path),
-        _sha256(batch_path),
-    )
-    report, prescription = _diagnose(loaded.model, raw, source, Options(**options), tell, began)
+    with tempfile.TemporaryDirectory(prefix="phasegap-") as scratch:
+        raw = read_batch(batch_path, label_column, Path(scratch))
+        loaded = load_model(model_path)
+        source = Source(
+            loaded.format,
+            loaded.keras_version,
+            loaded.compile_config,
+            loaded.optimizer_iterations,
+            loaded.remark,
+            _sha256(model_path),
+            _sha256(batch_path),
+        )
+        report, prescription = _diagnose(loaded.model, raw, source, Options(**options), tell, began)
     if repaired_path is not None and prescription.constants:
         report.checks.append(_write(model_path, repaired_path, loaded, prescription))
     tell("done", 1.0)
@@ -101,7 +103,7 @@ def diagnose_live(
 def _diagnose(
     model: Any, raw: RawBatch, source: Source, options: Options, tell: Progress, began: float
 ) -> tuple[Report, Prescription]:
-    subject = subject_of(model)
+    subject = subject_of(model, structure(model, raw))
     batch = fit_batch(raw, *specs(model, raw))
     saved, complaint = compiled_from_config(source.compile_config)
     compiled = compiled_from_names(saved, options.loss, options.metrics)
@@ -121,7 +123,7 @@ def _diagnose(
         prescription = prescribe(observer, evaluator, measured, findings, judgement.primary)
         curve = depth.picture(observer, measured, prescription.constants)
         marks.append(time.perf_counter())
-    measured.checks.extend([_unchanged(observer), *checks(observer.board)])
+    measured.checks.extend([_unchanged(observer), *checks(observer.board), *conversions(batch)])
     unused = LABELS_UNUSED if batch.y is not None and compiled.empty else None
     said = {"compile_settings": complaint, "named_of_logits": of_logits, "judged_by": judged_by, "labels_used": unused}
     measured.checks.extend(_remarks({**said, "other_versions": source.remark}))

@@ -115,9 +115,9 @@ class TracedSwitchboard:
         return found
 
 
-def subject_of(model: Any) -> Subject:
-    """A model as the pipeline sees it."""
-    return TracedSubject(model) if isinstance(model, TracedModel) else KerasSubject(model)
+def subject_of(model: Any, structure: Any = None) -> Subject:
+    """A model as the pipeline sees it; `structure` as `KerasSubject` takes it."""
+    return TracedSubject(model) if isinstance(model, TracedModel) else KerasSubject(model, structure)
 
 
 def board_of(subject: Subject) -> Switchboard | TracedSwitchboard:

@@ -91,9 +91,9 @@ class Settings(BaseSettings):
         4 * GIB, gt=0, description="Memory of one run; a ResNet-50 diagnosis takes about 1.5 GiB."
     )
     guest_output_limit_bytes: int = Field(
-        3 * GIB,
+        8 * GIB,
         gt=0,
-        description="What one run may write: report and repaired model, no larger than the largest upload.",
+        description="What one run may write: a large batch unpacked (removed at its end), report and repaired model.",
     )
     guest_threads: int = Field(0, ge=0, description="Threads of one run; 0: as many as there are cores.")
     attempts_limit: int = Field(

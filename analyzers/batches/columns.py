@@ -1,4 +1,4 @@
-"""One column of a table: its name, and its values as numbers."""
+"""One column of a table: its name, and its values as numbers or text."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analyzers.batches.lazy import Array
 from analyzers.batches.names import listing
-from analyzers.batches.spec import Array
 from analyzers.errors import BatchMismatch, BatchUnreadable
 
 if TYPE_CHECKING:
@@ -45,6 +45,14 @@ def column_values(name: str, column: pyarrow.ChunkedArray) -> Array:
         BatchUnreadable: the column holds text, dates or lists.
         BatchMismatch: cells are empty; the message says how many and in which row first.
     """
+    values = feature_values(name, column)
+    if values.dtype.kind == "O":
+        raise _strange(name, "text")
+    return values
+
+
+def feature_values(name: str, column: pyarrow.ChunkedArray) -> Array:
+    """The numbers of a column, or its text as `str` in an array of objects, (rows,). Raises as `column_values`."""
     import pyarrow.types
 
     kind = column.type
@@ -57,15 +65,32 @@ def column_values(name: str, column: pyarrow.ChunkedArray) -> Array:
         raise BatchMismatch(
             f"The column {listing([name])} has {empty} empty cells, the first in row {first}. Fill or drop them."
         )
+    text = pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)
     if pyarrow.types.is_decimal(kind):
         column = column.cast("float64")
-    elif not (pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind) or pyarrow.types.is_boolean(kind)):
-        raise BatchUnreadable(
-            f"The column {listing([name])} holds {str(kind)[:40]}, not numbers. Encode it as it was encoded for "
-            "training, or leave it out; if it holds the labels, send their class numbers."
-        )
+    elif not (text or _is_plain(kind)):
+        raise _strange(name, str(kind)[:40])
     values: Array = column.to_numpy()
     return values
+
+
+def text_values(column: pyarrow.ChunkedArray) -> Array:
+    """The text of a column of strings, (rows,), an array of `str` objects."""
+    values: Array = column.to_numpy()
+    return values
+
+
+def _is_plain(kind: pyarrow.DataType) -> bool:
+    import pyarrow.types
+
+    return bool(pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind) or pyarrow.types.is_boolean(kind))
+
+
+def _strange(name: str, held: str) -> BatchUnreadable:
+    return BatchUnreadable(
+        f"The column {listing([name])} holds {held}, not numbers. Encode it as it was encoded for "
+        "training, or leave it out; if it holds the labels, send their class numbers."
+    )
 
 
 def _is_number(name: str) -> bool:

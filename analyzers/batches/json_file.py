@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from analyzers.batches.limits import MAX_JSON_BYTES, check_total
+from analyzers.batches.lazy import Array
+from analyzers.batches.limits import MAX_JSON_BYTES, check_text, check_total
 from analyzers.batches.names import is_wanted, listing, raw_from_named
-from analyzers.batches.spec import Array, RawBatch
+from analyzers.batches.scratch import Scratch
+from analyzers.batches.spec import RawBatch
 from analyzers.errors import BatchUnreadable
 
 MAX_DEPTH = 40
 """Nesting of lists: NumPy arrays have at most 64 axes, models' inputs at most six."""
 
 
-def read_json(path: Path, label: str | None = None) -> RawBatch:
-    """The arrays of a JSON file, `label` being that of the labels. `NaN` and `Infinity` are read as such: the check of
-    values names their place.
+def read_json(path: Path, label: str | None, scratch: Scratch) -> RawBatch:
+    """The arrays of a JSON file, `label` being that of the labels, all held in memory. `NaN` and `Infinity` are
+    read as such: the check of values names their place.
 
     Raises:
         BatchUnreadable: no JSON object, too large, too deep, a name given twice, ragged lists, null.
@@ -48,8 +53,14 @@ def _object(content: bytes) -> dict[str, Any]:
     return value
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, Any]]) -> Any:
+    """An object with each name once; `{"b64": "..."}` is how TensorFlow Serving writes bytes."""
     found = dict(pairs)
+    if len(pairs) == 1 and isinstance(found.get("b64"), str):
+        try:
+            return base64.b64decode(found["b64"], validate=True)
+        except binascii.Error as error:
+            raise BatchUnreadable('The JSON has a "b64" value that is not base64. Send the text itself.') from error
     if len(found) < len(pairs):
         twice = next(name for i, (name, _) in enumerate(pairs) if name in dict(pairs[:i]))
         raise BatchUnreadable(f"The JSON has the name {listing([twice])} twice: which one counts is not defined.")
@@ -99,14 +110,42 @@ NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 def _array(name: str, value: Any) -> Array:
     if isinstance(value, dict):
-        raise BatchUnreadable(f"`{name}` in the JSON is an object, where a list of numbers is wanted.")
+        raise BatchUnreadable(f"`{name}` in the JSON is an object, where a list of numbers or text is wanted.")
+    if isinstance(next(_leaves(value), None), str | bytes):
+        return _text(name, value)
     try:
         array = np.asarray(value)
     except ValueError as error:
         raise BatchUnreadable(f"`{name}` is ragged: {_ragged(value)}. Pad all samples to one shape.") from error
+    if array.dtype.kind in "US":
+        raise _mixed(name)
     if array.dtype.kind == "O":
         raise BatchUnreadable(f"`{name}` holds null, objects or numbers too large for any type. Send plain numbers.")
     return array
+
+
+def _text(name: str, value: Any) -> Array:
+    """Text as objects: NumPy's own strings would each take the room of the longest."""
+    array = np.array(value, dtype=object)
+    if any(isinstance(item, list) for item in array.flat):
+        raise BatchUnreadable(f"`{name}` is ragged: {_ragged(value)}. Pad all samples to one shape.")
+    if not all(isinstance(item, str | bytes) for item in array.flat):
+        raise _mixed(name)
+    check_text(sum(map(len, array.flat)))
+    return array
+
+
+def _mixed(name: str) -> BatchUnreadable:
+    return BatchUnreadable(f"`{name}` mixes text with numbers or null. Send one kind for all samples.")
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """What stands in nested lists, in order."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _leaves(item)
+    else:
+        yield value
 
 
 def _ragged(value: Any) -> str:
@@ -127,7 +166,6 @@ def _ragged(value: Any) -> str:
 
 def _regular(value: Any) -> bool:
     try:
-        np.asarray(value)
+        return np.asarray(value).dtype.kind != "O"
     except ValueError:
         return False
-    return True

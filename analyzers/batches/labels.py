@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from analyzers.batches.guess import fits
+from analyzers.batches.lazy import Array
 from analyzers.batches.matching import match
-from analyzers.batches.spec import Array, TensorSpec, shape_text
+from analyzers.batches.spec import TensorSpec, shape_text
 from analyzers.batches.values import check_finite, check_numeric
 from analyzers.errors import BatchMismatch
 
@@ -32,7 +33,8 @@ def fit_labels(arrays: Mapping[str, Array], outputs: Sequence[TensorSpec], sampl
 
 
 def fit_weights(weights: Array, samples: int) -> Array:
-    """Sample weights as float32 (samples,). Raises BatchMismatch for other shapes, text, NaN or negative weights."""
+    """Sample weights as float32 (samples,). Raises BatchMismatch for other shapes, text, NaN, negative
+    weights, or where all are 0."""
     check_numeric("sample_weight", weights)
     check_finite("sample_weight", weights)
     flat = weights[:, 0] if weights.ndim == 2 and weights.shape[1] == 1 else weights
@@ -41,7 +43,14 @@ def fit_weights(weights: Array, samples: int) -> Array:
             f"sample_weight wants ({samples},), one weight a sample; the batch has {shape_text(weights.shape)}."
         )
     if samples and flat.min() < 0:
-        raise BatchMismatch("sample_weight has negative weights.")
+        raise BatchMismatch(
+            f"sample_weight has negative weights, the first at index {int(np.argmax(flat < 0))}. "
+            "Send weights of 0 and more."
+        )
+    if samples and not flat.any():
+        raise BatchMismatch(
+            "sample_weight is 0 for every sample, so none would count. Leave it out to count all alike."
+        )
     converted: Array = np.asarray(flat, dtype="float32")
     return converted
 

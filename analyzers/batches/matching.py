@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+import numpy as np
+
+from analyzers.batches.lazy import Array
 from analyzers.batches.names import listing
-from analyzers.batches.spec import Array, RawBatch, TensorSpec
+from analyzers.batches.spec import RawBatch, TensorSpec
+from analyzers.batches.values import is_text
 from analyzers.errors import BatchMismatch
 
 
@@ -28,22 +33,48 @@ def match(letter: str, arrays: Mapping[str, Array], specs: Sequence[TensorSpec])
 
 
 def spread_columns(raw: RawBatch, inputs: Sequence[TensorSpec]) -> RawBatch:
-    """Give each input its own column where the batch is a table and the model has one input for every column."""
-    names = [spec.name for spec in inputs]
-    if len(inputs) < 2 or not raw.columns or set(names) != set(raw.columns):
+    """Give each input its own column, where the batch is a table and the model has one input for every column.
+
+    Raises:
+        BatchMismatch: the table has text, and the model wants one array of numbers, or has no input for a column.
+    """
+    if not raw.columns:
         return raw
-    table = raw.x[""]
-    columns = {name: table[:, index] for index, name in enumerate(raw.columns)}
-    shaped = {spec.name: columns[spec.name].reshape(_column_shape(spec, len(table))) for spec in inputs}
-    return RawBatch(x=shaped, y=raw.y, sample_weight=raw.sample_weight)
+    names = [spec.name for spec in inputs]
+    if len(inputs) == len(raw.columns) == 1:
+        names = list(raw.columns)
+    elif len(inputs) < 2 or set(names) != set(raw.columns):
+        if "" not in raw.x:
+            raise BatchMismatch(_table_complaint(raw, inputs))
+        return raw
+    return replace(raw, x={spec.name: _column(raw, name, spec) for name, spec in zip(names, inputs, strict=True)})
 
 
-def _column_shape(spec: TensorSpec, samples: int) -> tuple[int, ...]:
-    return (samples,) if len(spec.shape) == 1 else (samples, 1)
+def _column(raw: RawBatch, name: str, spec: TensorSpec) -> Array:
+    values = raw.table[name] if name in raw.table else raw.x[""][:, raw.columns.index(name)]
+    if spec.dtype == "string" and not is_text(values) and raw.as_text is not None:
+        values = raw.as_text(name)  # what looks like numbers may be names: "007"
+    return values[:, np.newaxis] if len(spec.shape) != 1 else values
+
+
+def _table_complaint(raw: RawBatch, inputs: Sequence[TensorSpec]) -> str:
+    text = listing(name for name, values in raw.table.items() if is_text(values))
+    if len(inputs) == 1 and inputs[0].dtype != "string":
+        return (
+            f"The column {text} holds text, not numbers, and input `{inputs[0].name}` wants numbers. Encode it as it "
+            "was encoded for training, or leave it out; if it holds the labels, send their class numbers."
+        )
+    names = [spec.name for spec in inputs]
+    lacks = [name for name in names if name not in raw.columns]
+    strange = [name for name in raw.columns if name not in names]
+    return (
+        f"The table holds text ({text}), so each input of the model needs a column of its name: "
+        f"{listing(names)}. Missing: {listing(lacks)}. Unknown: {listing(strange)}."
+    )
 
 
 def _key_for(index: int, spec: TensorSpec, arrays: Mapping[str, Array]) -> str | None:
-    return next((key for key in (spec.name, str(index)) if key in arrays), None)
+    return next((key for key in (spec.name, spec.alias, str(index)) if key is not None and key in arrays), None)
 
 
 def _index_or_end(key: str) -> tuple[int, str]:

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from analyzers.batches.spec import Array, RawBatch
+from analyzers.batches.lazy import Array
+from analyzers.batches.spec import RawBatch
 from analyzers.errors import BatchUnreadable
 
 LABEL_LIKE = frozenset({"label", "labels", "target", "targets", "classes", "class", "Y"})
@@ -44,6 +45,12 @@ def raw_from_named(arrays: Mapping[str, Array], all_names: Iterable[str] = (), l
         if label not in arrays:
             raise BatchUnreadable(f"The batch has no array {listing([label])} for the labels; it has {listing(names)}.")
         arrays = {"y" if name == label else name: array for name, array in arrays.items() if name != "y"}
+    each = [name for name in names if name.startswith("sample_weight_")]
+    if each:
+        raise BatchUnreadable(
+            f"The batch has {listing(each)}. One `sample_weight`, with a weight for every sample, counts for all "
+            "outputs."
+        )
     x = _part(arrays, "x")
     y = _part(arrays, "y")
     if not x:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
 from analyzers.batches.hdf5 import read_hdf5
 from analyzers.batches.json_file import read_json
 from analyzers.batches.npy import read_npy, read_npz
+from analyzers.batches.scratch import Scratch
 from analyzers.batches.spec import RawBatch
 from analyzers.batches.tables import read_csv, read_parquet
 from analyzers.errors import AnalysisError, BatchUnreadable, OutOfMemory, UnsupportedBatchFormat
 
 FORMATS = ".npz, .npy, .h5/.hdf5, .json, .csv or .parquet"
-Reader = Callable[[Path, str | None], RawBatch]
+Reader = Callable[[Path, str | None, Scratch], RawBatch]
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 READERS: dict[str, Reader] = {
     ".npz": read_npz,
@@ -50,24 +53,31 @@ FOREIGN = (
 """First bytes, in lower case, of what is sent by mistake."""
 
 
-def read_batch(path: Path, label_column: str | None = None) -> RawBatch:
+def read_batch(path: Path, label_column: str | None = None, scratch: Path | None = None) -> RawBatch:
     """Read a batch file. `label_column` names the column of the labels in a CSV or Parquet file, or the array of them
     in the other formats (default `y`, if there is one).
 
+    `scratch` is a folder in which large arrays are unpacked and mapped, to be kept as long as the batch is used;
+    without one everything is read into memory.
+
     Raises:
         UnsupportedBatchFormat: the file is of no format that is read here.
-        BatchUnreadable: it is damaged, too large, holds objects or text, or has no `x`, or no labels of that name.
+        BatchUnreadable: it is damaged, too large, holds objects, or has no `x`, or no labels of that name.
         BatchMismatch: cells of a table are empty.
-        OutOfMemory: it does not fit into memory.
+        OutOfMemory: it does not fit into memory, or unpacks to more than may be put aside.
+        OSError: the disk is full.
     """
     reader = READERS[_suffix(path)]
     try:
-        return reader(path, label_column)
+        return reader(path, label_column, Scratch(scratch))
     except AnalysisError:
         raise
     except MemoryError as error:
         raise OutOfMemory("The batch does not fit into memory. Send fewer samples.") from error
-    except Exception as error:  # what parsers raise on broken files is not listed anywhere, and may name paths
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            raise
+        # What parsers raise on broken files is not listed anywhere, and may name paths.
         raise BatchUnreadable(
             f"The batch cannot be read as {_suffix(path)}: the file is damaged or cut short. Write it again."
         ) from error

@@ -1,16 +1,23 @@
-"""CSV and Parquet batches: columns are features in the order of the file, one column may be the labels."""
+"""CSV and Parquet batches: columns are features in the order of the file, one column may be the labels.
+
+A column of text makes each column an input of its own. Tables of numbers too large to hold are read in slices.
+"""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analyzers.batches.columns import column_names, column_values, is_row_number
-from analyzers.batches.limits import check_size, check_total
+from analyzers.batches.columns import column_names, column_values, feature_values, is_row_number, text_values
+from analyzers.batches.lazy import Array
+from analyzers.batches.limits import check_size, check_text, check_total
 from analyzers.batches.names import listing
-from analyzers.batches.spec import Array, RawBatch
+from analyzers.batches.scratch import Scratch
+from analyzers.batches.slices import Slices, csv_slices, filled, parquet_slices
+from analyzers.batches.spec import RawBatch
 from analyzers.errors import BatchUnreadable
 
 if TYPE_CHECKING:
@@ -25,24 +32,32 @@ MAX_COLUMNS = 100_000
 CSV_BLOCK_BYTES = 1 << 24
 """16 MiB, the longest row that the CSV reader accepts: 100 000 columns of 160 characters."""
 
+UNREADABLE = "The CSV cannot be read: rows of different lengths, another separator than the comma, or not in UTF-8."
 
-def read_csv(path: Path, label_column: str | None) -> RawBatch:
+
+def read_csv(path: Path, label_column: str | None, scratch: Scratch) -> RawBatch:
     """The table of a CSV file in UTF-8, with a header and commas. Raises BatchUnreadable, BatchMismatch."""
     import pyarrow.csv
 
     check_total(path.stat().st_size)
     try:
+        if not scratch.holds(path.stat().st_size):
+            slices = csv_slices(path, CSV_BLOCK_BYTES)
+            _check_csv(slices.names)
+            return _sliced(slices, label_column, scratch)
         table = pyarrow.csv.read_csv(path, read_options=pyarrow.csv.ReadOptions(block_size=CSV_BLOCK_BYTES))
     except pyarrow.ArrowInvalid as error:
-        raise BatchUnreadable(
-            "The CSV cannot be read: rows of different lengths, another separator than the comma, or not in UTF-8."
-        ) from error
-    if table.num_columns == 1 and any(separator in table.column_names[0] for separator in ";\t|"):
+        raise BatchUnreadable(UNREADABLE) from error
+    _check_csv(table.column_names)
+    return _raw(table, label_column, path)
+
+
+def _check_csv(names: list[str]) -> None:
+    if len(names) == 1 and any(separator in names[0] for separator in ";\t|"):
         raise BatchUnreadable("The CSV has another separator than the comma. Write it with commas.")
-    return _raw(table, label_column)
 
 
-def read_parquet(path: Path, label_column: str | None) -> RawBatch:
+def read_parquet(path: Path, label_column: str | None, scratch: Scratch) -> RawBatch:
     """The table of a Parquet file. Raises BatchUnreadable, BatchMismatch for empty cells."""
     import pyarrow.parquet
 
@@ -50,11 +65,15 @@ def read_parquet(path: Path, label_column: str | None) -> RawBatch:
         rows, columns = file.metadata.num_rows, file.metadata.num_columns
         _check_table(rows, columns)
         # repeated values are stored once however many they are, so size is judged by rows and columns alone
-        check_total(sum(file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups)))
+        unpacked = sum(file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups))
+        check_total(unpacked)
+        if not scratch.holds(max(unpacked, rows * columns * 8)):
+            return _sliced(parquet_slices(file), label_column, scratch)
         return _raw(file.read(use_pandas_metadata=False), label_column)
 
 
-def _raw(table: pyarrow.Table, label_column: str | None) -> RawBatch:
+def _raw(table: pyarrow.Table, label_column: str | None, csv: Path | None = None) -> RawBatch:
+    """A table in memory; `csv` is the file where it can be read again as text."""
     _check_table(table.num_rows, table.num_columns)
     names = column_names(table.column_names)
     label = _label(names, label_column)
@@ -62,11 +81,42 @@ def _raw(table: pyarrow.Table, label_column: str | None) -> RawBatch:
     features = [name for name in names if name not in (label, WEIGHT) and not is_row_number(name, values[name])]
     if not features:
         raise BatchUnreadable(f"The table has no feature columns; it has {listing(names)}.")
-    arrays: list[Array] = [column_values(name, values[name]) for name in features]
+    arrays = {name: feature_values(name, values[name]) for name in features}
+    texts = [a for a in arrays.values() if a.dtype.kind == "O"]
+    check_text(sum(len(item) for a in texts for item in a))
     return RawBatch(
-        x={"": np.stack(arrays, axis=1)},
+        x=dict(arrays) if texts else {"": np.stack(list(arrays.values()), axis=1)},
         y={} if label is None else {"": column_values(label, values[label])},
         sample_weight=column_values(WEIGHT, values[WEIGHT]) if WEIGHT in names and label != WEIGHT else None,
+        columns=tuple(features),
+        table=arrays,
+        as_text=None if csv is None else partial(_as_text, csv),
+    )
+
+
+def _as_text(path: Path, name: str) -> Array:
+    """One column of a CSV file as the text that stands in it."""
+    import pyarrow.csv
+
+    options = pyarrow.csv.ConvertOptions(include_columns=[name], column_types={name: pyarrow.string()})
+    blocks = pyarrow.csv.ReadOptions(block_size=CSV_BLOCK_BYTES)
+    return text_values(pyarrow.csv.read_csv(path, read_options=blocks, convert_options=options).column(0))
+
+
+def _sliced(slices: Slices, label_column: str | None, scratch: Scratch) -> RawBatch:
+    """A table that is too large to hold: its features in a file, labels and weights in memory."""
+    names = column_names(slices.names)
+    _check_table(slices.rows, len(names))
+    label = _label(names, label_column)
+    features = [name for name in names if name not in (label, WEIGHT) and not slices.is_row_number(name)]
+    if not features:
+        raise BatchUnreadable(f"The table has no feature columns; it has {listing(names)}.")
+    beside = [name for name in (label, WEIGHT) if name is not None and name in names]
+    table, kept = filled(slices, features, beside, scratch)
+    return RawBatch(
+        x={"": table},
+        y={} if label is None else {"": kept[label]},
+        sample_weight=kept[WEIGHT] if WEIGHT in beside and label != WEIGHT else None,
         columns=tuple(features),
     )
 

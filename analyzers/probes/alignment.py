@@ -8,12 +8,14 @@ Tests Based on Nearest Neighbors, 1986, against permutations).
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analyzers.batches.lazy import Samples, every, least_and_most
 from analyzers.statistics import Array
 
 PAIRINGS = 200  # Random pairings: their spread is known to 5 %.
@@ -22,6 +24,8 @@ NEIGHBOURS = 3
 MOST_SAMPLES = 512  # Beyond this neither neighbours nor shifts need more: a tenth of a correlation shows.
 WORDS = 1024  # Whole numbers may be tokens, told by presence and not by size; so many of them are told apart.
 POSITIONS = 1024  # Positions of a map or sequence that are compared, evenly spread.
+
+TEXT = "SUO"  # NumPy's kinds of arrays that hold text.
 
 Score = Callable[[NDArray[Any], NDArray[Any]], float]
 """How well labels and predictions agree, (samples, ...) each in the same order; higher is better."""
@@ -69,17 +73,22 @@ def _shift(rows: int, count: int) -> str:
     return f"moved by {abs(down)} row{'s' if abs(down) > 1 else ''} {'down' if down > 0 else 'up'}"
 
 
-def follows_inputs(x: Sequence[NDArray[Any]], labels: NDArray[Any], score: Score, seed: int) -> float:
+def follows_inputs(x: Sequence[Samples], labels: NDArray[Any], score: Score, seed: int) -> float:
     """How much better nearest neighbours agree in their labels than by chance, in standard deviations of chance.
 
-    The larger figure where samples can be compared in two ways, by value and by which numbers they hold.
+    The larger figure where samples can be compared in two ways, by value and by which numbers or words they hold.
     """
     rows = np.sort(np.random.default_rng(seed).permutation(len(labels))[:MOST_SAMPLES])
     if len(rows) <= NEIGHBOURS + 1:
         return 0.0
-    views = [np.concatenate([_values(a[rows]) for a in x], axis=1)]
-    if all(_tokens(a) for a in x):
-        views.append(np.concatenate([_present(a[rows]) for a in x], axis=1))
+    texts = [a for a in x if a.dtype.kind in TEXT]
+    numbers = [a for a in x if a.dtype.kind not in TEXT]
+    views = [np.concatenate([_values(a[rows]) for a in numbers], axis=1)] if numbers else []
+    held = [_said(a[rows]) for a in texts]
+    if all(_tokens(a) for a in numbers):
+        held += [_present(a[rows]) for a in numbers]
+    if held:
+        views.append(np.concatenate(held, axis=1))
     y = thinned(labels[rows])
     return max(_coincidence(_nearest(view), y, score, seed) for view in views)
 
@@ -95,8 +104,21 @@ def _coincidence(near: NDArray[np.intp], y: NDArray[Any], score: Score, seed: in
     return float(seen - np.mean(drawn)) / spread if spread > 0 else 0.0
 
 
-def _tokens(x: NDArray[Any]) -> bool:
-    return x.ndim == 2 and x.dtype.kind in "fiu" and bool(x.min() >= 0 and x.max() > 2 and np.all(x == np.round(x)))
+def _tokens(x: Samples) -> bool:
+    if x.ndim != 2 or x.dtype.kind not in "fiu" or not x.size:
+        return False
+    low, high = least_and_most(x)
+    return bool(low >= 0 and high > 2) and every(x, lambda rows: np.all(rows == np.round(rows)))
+
+
+def _said(x: NDArray[Any]) -> Array:
+    """Which words a sample's text holds, (samples, WORDS), folded over by a hash."""
+    found = np.zeros((len(x), WORDS))
+    for row, texts in zip(found, x.reshape(len(x), -1), strict=True):
+        for text in texts:
+            raw = text if isinstance(text, bytes) else str(text).encode()
+            row[[zlib.crc32(word) % WORDS for word in raw.lower().split()]] = 1.0
+    return found
 
 
 def _present(x: NDArray[Any]) -> Array:

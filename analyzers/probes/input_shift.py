@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import optimize
 
+from analyzers.batches.lazy import Change, Samples, changed, least_and_most
 from analyzers.case import LayerCase, ShiftTrial
 from analyzers.observation import Observer, Pass
 from analyzers.probes.responses import capped_divergence
@@ -74,15 +76,14 @@ class _Family:
     def start(self) -> Array:
         return np.zeros(2 * sum(self.channels) + sum(self.pictures))
 
-    def applied(self, inputs: Sequence[Array], point: Array) -> list[Array]:
+    def applied(self, inputs: Sequence[Samples], point: Array) -> list[Samples]:
         """The inputs corrected, in their own types."""
-        made, at, exponents = [], 0, iter(point[2 * sum(self.channels) :])
+        made: list[Samples] = []
+        at, exponents = 0, iter(point[2 * sum(self.channels) :])
         for x, count, scale, picture in zip(inputs, self.channels, self.scales, self.pictures, strict=True):
             gain, offset = np.exp(point[at : at + count]), point[at + count : at + 2 * count]
-            u = x.astype(np.float64) / scale
-            if picture:
-                u = u ** np.exp(next(exponents))
-            made.append(((u * gain + offset) * scale).astype(x.dtype))
+            power = float(np.exp(next(exponents))) if picture else None
+            made.append(changed(x, _correcting(x.dtype, scale, power, gain, offset)))
             at += 2 * count
         return made
 
@@ -98,6 +99,16 @@ class _Family:
         return f"(x / {scale:.3g}) ** {power:.3g} * {_listed(scale * gain)} + {_listed(offset)}"
 
 
+def _correcting(dtype: np.dtype[Any], scale: float, power: float | None, gain: Array, offset: Array) -> Change:
+    def corrected(rows: Array) -> Array:
+        u = rows.astype(np.float64) / scale
+        if power is not None:
+            u = u**power
+        return np.asarray(((u * gain + offset) * scale).astype(dtype))
+
+    return corrected
+
+
 def _listed(values: Array) -> str:
     return f"{values[0]:.3g}" if len(values) == 1 else f"[{', '.join(f'{v:.3g}' for v in values)}]"
 
@@ -107,8 +118,12 @@ def _family(observer: Observer) -> _Family | None:
     channels = [x.shape[-1] for x in inputs if x.ndim > 1]
     if len(channels) < len(inputs) or sum(channels) > MOST_CHANNELS or any(x.dtype.kind != "f" for x in inputs):
         return None
-    scales = [float(np.max(np.abs(x), initial=0.0)) or 1.0 for x in inputs]
-    pictures = [x.ndim == 4 and x.shape[-1] <= PICTURE_CHANNELS and float(np.min(x)) >= 0.0 for x in inputs]
+    reach = [least_and_most(x) for x in inputs]
+    scales = [max(abs(float(low)), abs(float(high))) or 1.0 for low, high in reach]
+    pictures = [
+        x.ndim == 4 and x.shape[-1] <= PICTURE_CHANNELS and float(low) >= 0.0
+        for x, (low, _) in zip(inputs, reach, strict=True)
+    ]
     return _Family(channels, scales, pictures) if all(map(np.isfinite, scales)) else None
 
 

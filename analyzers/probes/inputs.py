@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from analyzers.batches.lazy import Change, Samples, changed
 from analyzers.case import ChannelTrial, LayerCase
 from analyzers.evaluation import Evaluator
 from analyzers.observation import Observer, Pass
@@ -44,18 +44,18 @@ def reversed_channels(
     )
 
 
-def colours_reversed(x: Sequence[Any]) -> list[Any]:
+def colours_reversed(x: Sequence[Samples]) -> list[Samples]:
     """Inputs with the colour channels of all images reversed; other inputs as they are."""
     axes = [_colour_axis(a) for a in x]
-    return [a if axis is None else _reversed(a, axis) for a, axis in zip(x, axes, strict=True)]
+    return [a if axis is None else changed(a, _reversing(a, axis)) for a, axis in zip(x, axes, strict=True)]
 
 
-def _reversed(x: Any, axis: int) -> Any:
+def _reversing(x: Samples, axis: int) -> Change:
     order = [2, 1, 0, *range(COLOURS, x.shape[axis])]
-    return np.take(x, order, axis)
+    return lambda rows: np.take(rows, order, axis)
 
 
-def _colour_axis(x: Any) -> int | None:
-    if x.ndim != 4:
+def _colour_axis(x: Samples) -> int | None:
+    if x.ndim != 4 or x.dtype.kind not in "fiu":
         return None
     return 3 if x.shape[3] in (COLOURS, WITH_OPACITY) else 1 if x.shape[1] in (COLOURS, WITH_OPACITY) else None

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
+from analyzers.batches.lazy import Change, changed
 from analyzers.case import LayerCase
 from analyzers.observation import Observer, Pass
 from analyzers.outputs import Rows
@@ -109,7 +110,11 @@ def capped_divergence(layers: Sequence[LayerCase], run: Pass) -> float | None:
 
 def scaled(observer: Observer, factor: float, offset: float) -> AbstractContextManager[None]:
     """The observer's batch with factor * x + offset in place of x."""
-    return observer.feeding([(a * factor + offset).astype(a.dtype) for a in observer.batch.x])
+    return observer.feeding([changed(x, _scaling(x.dtype, factor, offset)) for x in observer.batch.x])
+
+
+def _scaling(dtype: np.dtype[Any], factor: float, offset: float) -> Change:
+    return lambda rows: np.asarray((rows * factor + offset).astype(dtype))
 
 
 def glimpse(observer: Observer, factor: float, offset: float, rows: Rows, paths: list[str]) -> dict[str, Moments]:

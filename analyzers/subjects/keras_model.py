@@ -81,16 +81,19 @@ def is_seed(variable: Any) -> bool:
 
 
 class KerasSubject:
-    """A model with its sites and its state; the only object through which passes are run."""
+    """A model with its sites and its state; the only object through which passes are run.
 
-    def __init__(self, model: Any) -> None:
+    `structure` says how a model that does not tell takes its inputs: a dictionary or list with an entry for each.
+    """
+
+    def __init__(self, model: Any, structure: Any = None) -> None:
         self.model = model
         self.layers = [(p, x) for p, x in walk(model, model.name, set())]
         found = ((p, x, kind_of(x)) for p, x in self.layers)
         generators: list[Any] = [getattr(layer, "_random_generator", None) for _, layer in self.layers]
         self._generators = [(g, g._seed) for g in generators if isinstance(getattr(g, "_seed", None), int)]
         self.sites = _unique([Site(p, x, k) for p, x, k in found if k is not None])
-        self.input_structure = getattr(model, "_inputs_struct", getattr(model, "_nested_inputs", None))
+        self.input_structure = getattr(model, "_inputs_struct", getattr(model, "_nested_inputs", structure))
 
     @property
     def route(self) -> str:

@@ -67,8 +67,8 @@ def too_much_output(limit: int) -> Outcome:
     return Outcome(
         kind="refused",
         code="payload_too_large",
-        detail=f"The diagnosis would have written more than the {size(limit)} that it may write, a repaired copy of "
-        "the model included. Send a smaller version of the model.",
+        detail=f"The diagnosis would have written more than the {size(limit)} that it may write, an unpacked batch and "
+        "a repaired copy of the model included. Send fewer samples or a smaller version of the model.",
     )
 
 
