@@ -108,7 +108,10 @@ class Switchboard:
 
     def _batch_normalizing(self, site: Site, original: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         layer, path = site.layer, site.path
-        flag = bool(kwargs.pop("training", False))
+        flag = bool(args[1] if len(args) > 1 else kwargs.pop("training", False))  # Keras 2 takes it by position too
+        if len(args) > 2:
+            kwargs["mask"] = args[2]
+        args = args[:1]
         self.flags.setdefault(path, set()).add(flag)
         if path not in self.calls:
             self.calls[path] = []

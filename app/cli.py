@@ -70,7 +70,10 @@ def worker(data_dir: DataDir = None, parent_pid: ParentPid = None) -> None:
     from app.sandbox.host import Sandbox
     from app.worker.process import run_worker
 
-    run_worker(settings, Sandbox())
+    sandbox = Sandbox(
+        custom_classes_modules=settings.custom_classes_modules, custom_classes_dir=settings.custom_classes_dir
+    )
+    run_worker(settings, sandbox)
 
 
 @cli.command()
@@ -102,6 +105,9 @@ def diagnose(
     reported: Annotated[str | None, typer.Option(help='Figures seen while training: {"accuracy": 1.0}.')] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same input and seed: same report.")] = 0,
     label_column: Annotated[str | None, typer.Option(help="Label column of a CSV or Parquet batch.")] = None,
+    custom_classes: Annotated[
+        list[str] | None, typer.Option(help="Module that registers classes which the model uses; may be repeated.")
+    ] = None,
     repaired: Annotated[Path | None, typer.Option(help="Where to write the repaired model, if there is one.")] = None,
 ) -> None:
     """Diagnose a model on a sample batch in this process, without a server. Only for models that you trust."""
@@ -115,7 +121,7 @@ def diagnose(
         "label_column": label_column,
         "repaired_path": repaired,
     }
-    problem = diagnose_locally(model, batch, reported, options, as_json=as_json)
+    problem = diagnose_locally(model, batch, reported, options, custom_classes or [], as_json=as_json)
     if problem is not None:
         if as_json:
             typer.echo(json.dumps(problem))

@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from app.errors import Problem, problem_document
+from app.sandbox.custom import CustomClassesUnusable, register
 
 
 def diagnose_locally(
-    model: Path, batch: Path, reported: str | None, options: dict[str, Any], *, as_json: bool
+    model: Path,
+    batch: Path,
+    reported: str | None,
+    options: dict[str, Any],
+    custom_classes: Sequence[str] = (),
+    *,
+    as_json: bool,
 ) -> dict[str, Any] | None:
-    """Diagnose and print the report. Returns a problem document where the input is at fault."""
+    """Diagnose and print the report. Returns a problem document where the input is at fault.
+
+    `custom_classes` are modules to import first, looked for in the current folder too.
+    """
     _import_quietly()
+    try:
+        register(custom_classes, Path.cwd() if custom_classes else None)
+    except CustomClassesUnusable as error:
+        return problem_document("invalid_request", f"{str(error)[0].upper()}{str(error)[1:]}.")
     import analyzers
     from analyzers.errors import AnalysisError
 

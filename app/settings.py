@@ -96,6 +96,11 @@ class Settings(BaseSettings):
         description="What one run may write: a large batch unpacked (removed at its end), report and repaired model.",
     )
     guest_threads: int = Field(0, ge=0, description="Threads of one run; 0: as many as there are cores.")
+    custom_classes_modules: tuple[str, ...] = Field(
+        (),
+        description="Python modules that register custom Keras classes, JSON list; imported at the start, uncaged.",
+    )
+    custom_classes_dir: Path | None = Field(None, description="Folder to look for those modules in; empty: installed.")
     attempts_limit: int = Field(
         3, ge=1, description="Runs that may die with their worker before a job is given up: a poison job must not loop."
     )
@@ -123,10 +128,10 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is logged, to stderr.")
     log_format: Literal["json", "console"] = Field("json", description="One JSON object a line, or for people.")
 
-    @field_validator("data_dir")
+    @field_validator("data_dir", "custom_classes_dir")
     @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().absolute()
 
     @field_validator("api_key_hashes")
     @classmethod

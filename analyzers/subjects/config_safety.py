@@ -231,7 +231,8 @@ def _strange(names: list[str]) -> ModelNeedsCustomCode | ModelUnreadable:
         )
     return ModelNeedsCustomCode(
         f"The model uses classes that are not part of Keras: {listed}. Their code does not travel with the file and is "
-        "not run here. Rebuild the model from layers of Keras, or run the analysis where the classes are registered."
+        "not run here. Send a SavedModel of both phases (`keras.export.ExportArchive`), which needs none, rebuild the "
+        "model from layers of Keras, or ask the operator of this service to register the classes."
     )
 
 

@@ -16,11 +16,11 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import app
-from app.sandbox import endings
+from app.sandbox import custom, endings
 from app.sandbox.isolation import CANARY, Findings
 from app.sandbox.jobfolder import LOG, REHEARSAL, JobFolder
 from app.sandbox.protocol import Limits, Outcome, Task
@@ -42,8 +42,15 @@ REHEARSAL_LIMITS = Limits(memory_bytes=4 << 30, wall_seconds=60, output_bytes=16
 class Sandbox:
     """Runs guests, several at once, from any thread. `isolation` says what holds them, as found out at the start."""
 
-    def __init__(self, *, python: str = sys.executable) -> None:
+    def __init__(
+        self,
+        *,
+        python: str = sys.executable,
+        custom_classes_modules: Sequence[str] = (),
+        custom_classes_dir: Path | None = None,
+    ) -> None:
         self._python = python
+        self._environment = _environment(custom_classes_dir) | custom.as_environment(custom_classes_modules)
         self._lock = threading.Lock()
         self._parent: WarmParent | None = None
         self._closed = False
@@ -89,7 +96,7 @@ class Sandbox:
             if self._closed:
                 raise SandboxUnavailable("the sandbox has been closed")
             if self._parent is None or not self._parent.alive:
-                parent = WarmParent(self._command(), _environment())
+                parent = WarmParent(self._command(), self._environment)
                 parent.start()
                 self.isolation = _rehearse(parent)
                 self._parent = parent
@@ -99,12 +106,13 @@ class Sandbox:
         return [self._python, "-P", "-m", "app.sandbox.zygote"]
 
 
-def _environment() -> dict[str, str]:
+def _environment(custom_classes_dir: Path | None) -> dict[str, str]:
     """All that the zygote, and so every guest, has in its environment: nothing secret, no home, no user."""
+    folders = [Path(app.__file__).parents[1], custom_classes_dir]
     return {
         "PATH": "/usr/bin:/bin",
         "LANG": "C.UTF-8",
-        "PYTHONPATH": str(Path(app.__file__).parents[1]),
+        "PYTHONPATH": os.pathsep.join(str(folder) for folder in folders if folder is not None),
         "PYTHONDONTWRITEBYTECODE": "1",
         "HOME": NOWHERE,
         "KERAS_HOME": NOWHERE,

@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from app.sandbox import guest, kernel, procfs, rehearsal
+from app.sandbox import custom, guest, kernel, procfs, rehearsal
 from app.sandbox.cage import Room
 from app.sandbox.channel import Channel, News, Order
 
@@ -47,6 +47,7 @@ def warm_up() -> None:
 
     for module in pkgutil.walk_packages(analyzers.__path__, "analyzers."):
         importlib.import_module(module.name)
+    custom.register_named()
     # What is alive now stays alive: keep the children's collectors from touching, and so copying, every page of it.
     gc.collect()
     gc.freeze()
