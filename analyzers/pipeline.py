@@ -13,7 +13,7 @@ from typing import Any
 
 import keras
 
-from analyzers import data_plan, depth, drafting, one_phase
+from analyzers import data_plan, depth, dialect, drafting, one_phase
 from analyzers.batches import fit_batch, raw_from_arrays, read_batch
 from analyzers.batches.spec import Batch, RawBatch
 from analyzers.causes import judge_all
@@ -138,7 +138,7 @@ def _diagnose(
     report.data_plan = data_plan.plan(measured.case) if prescription.constants else []
     passes = measured.inference, measured.training
     report.phases.reported = reproduce(options.reported, measured.case, subject.model, evaluator, passes)
-    return report, prescription
+    return dialect.speak(report), prescription
 
 
 def _remarks(said: dict[str, str | None]) -> list[Check]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
 from typing import Any
-
-import keras
 
 
 def with_instance_normalization(model: Any) -> Any:
@@ -14,7 +13,12 @@ def with_instance_normalization(model: Any) -> Any:
 
     Gamma, beta and epsilon are those of the layers replaced; layers that are frozen stay as they are.
     """
+    keras = importlib.import_module(type(model).__module__.partition(".")[0])  # Keras 2 or 3, whichever made it
     known = keras.layers.GroupNormalization().get_config()
+
+    def own(layer: Any) -> Any:
+        kinds = ("_trainable_variables", "_non_trainable_variables", "_trainable_weights", "_non_trainable_weights")
+        return {w.name.split("/")[-1]: w for kind in kinds for w in getattr(layer, kind, [])}
 
     def rebuilt(part: Any) -> Any:
         if isinstance(part, list):
@@ -28,14 +32,14 @@ def with_instance_normalization(model: Any) -> Any:
             axis = part["config"]["axis"]
             part["config"]["axis"] = axis[0] if isinstance(axis, list) else axis
             for node in part.get("inbound_nodes", []):
-                node["kwargs"].pop("mask", None)  # which group normalization does not take
+                if isinstance(node, dict):
+                    node["kwargs"].pop("mask", None)  # which group normalization does not take
         return part
 
     new = keras.models.model_from_json(json.dumps(rebuilt(json.loads(model.to_json()))))
     for before, after in zip(model._flatten_layers(), new._flatten_layers(), strict=True):
-        own = {w.name: w for w in before._trainable_variables + before._non_trainable_variables}
-        for weight in after._trainable_variables + after._non_trainable_variables:
-            weight.assign(own[weight.name])  # by name: a layer replaced has gamma and beta still, statistics no more
+        for name, weight in own(after).items():
+            weight.assign(own(before)[name])  # by name: a layer replaced has gamma and beta still, statistics no more
     return new
 
 
@@ -43,7 +47,7 @@ def snippet() -> str:
     """The function with the lines that call it."""
     source = inspect.getsource(with_instance_normalization).replace(": Any", "").replace(" -> Any", "")
     return (
-        f"import json\n\nimport keras\n\n\n{source}\n\n"
-        "model = with_instance_normalization(keras.saving.load_model('model.keras'))\n"
+        f"import importlib\nimport json\n\nimport keras\n\n\n{source}\n\n"
+        "model = with_instance_normalization(keras.models.load_model('model.keras'))\n"
         "model.save('model_instance.keras')\n"
     )

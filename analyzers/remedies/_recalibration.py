@@ -37,10 +37,15 @@ class Recipe:
         return self.share / (1.0 - self.share) * self.samples
 
 
+def name_of(layer: Any) -> Any:
+    """The layer's path; Keras 2 knows none, and there its name."""
+    return getattr(layer, "path", layer.name)
+
+
 def norms_of(model: Any, only: Any = None) -> Any:
     """The batch normalization layers that are not frozen; of those that `only` names by path, where it is given."""
     found = [n for n in model._flatten_layers() if isinstance(n, keras.layers.BatchNormalization) and n.trainable]
-    return [n for n in found if only is None or any(f"/{p}".endswith(f"/{n.path}") for p in only)]
+    return [n for n in found if only is None or any(f"/{p}".endswith(f"/{name_of(n)}") for p in only)]
 
 
 def recalibrate(model: Any, x: Any, only: Any = None) -> None:
@@ -51,8 +56,8 @@ def recalibrate(model: Any, x: Any, only: Any = None) -> None:
     norms = [(n, n.momentum, n.call) for n in norms_of(model, only)]
     for layer, _, call in norms:
         layer.momentum = 0.0  # so the statistics of this one batch replace the old ones
-        layer.moving_mean.assign(keras.ops.zeros_like(layer.moving_mean))  # 0 * NaN is NaN: clear first
-        layer.moving_variance.assign(keras.ops.ones_like(layer.moving_variance))
+        layer.moving_mean.assign(np.zeros(layer.moving_mean.shape))  # 0 * NaN is NaN: clear first
+        layer.moving_variance.assign(np.ones(layer.moving_variance.shape))
         layer.call = lambda *args, _call=call, **options: _call(*args, **{**options, "training": True})
     model(x, training=False)
     for layer, momentum, call in norms:
@@ -65,12 +70,12 @@ def undo_lag(model: Any, updates: Any, only: Any = None) -> None:
         w = layer.momentum**updates
         for stored, start in ((layer.moving_mean, 0.0), (layer.moving_variance, 1.0)):
             stored.assign((stored - w * start) / (1 - w))
-        layer.moving_variance.assign(keras.ops.maximum(layer.moving_variance, 0.0))
+        layer.moving_variance.assign(np.maximum(np.array(layer.moving_variance), 0.0))
 
 
 def prior_of(model: Any, unknown: Any = None) -> Any:
     """Mean and variance by layer as they stand, NaN in the channels that are known to be wrong."""
-    prior = {n.path: [np.array(n.moving_mean), np.array(n.moving_variance)] for n in norms_of(model)}
+    prior = {name_of(n): [np.array(n.moving_mean), np.array(n.moving_variance)] for n in norms_of(model)}
     for path, channels in (unknown or {}).items():
         for own in (p for p in prior if f"/{path}".endswith(f"/{p}")):
             for values in prior[own]:
@@ -81,7 +86,7 @@ def prior_of(model: Any, unknown: Any = None) -> Any:
 def blend(model: Any, prior: Any, share: Any) -> None:
     """Mix the prior into the moving statistics at weight `share` (law of total variance); where it is NaN they stay."""
     for layer in norms_of(model):
-        old_mean, old_variance = prior[layer.path]
+        old_mean, old_variance = prior[name_of(layer)]
         mean, variance = np.array(layer.moving_mean), np.array(layer.moving_variance)
         new_mean = share * old_mean + (1 - share) * mean
         new_variance = share * (old_variance + (old_mean - new_mean) ** 2)
@@ -94,11 +99,11 @@ def snippet(recipe: Recipe) -> str:
     """The functions that the recipe needs, with the lines that call them."""
     sampled = _sampled(recipe)
     blended = sampled and recipe.share > 0.0
-    functions: list[Any] = [norms_of]
+    functions: list[Any] = [name_of, norms_of]
     functions += [undo_lag] if recipe.updates is not None else []
     functions += [recalibrate] if sampled else []
     functions += [prior_of, blend] if blended else []
-    imports = "import keras\nimport numpy as np\n" if blended else "import keras\n"
+    imports = "import keras\nimport numpy as np\n" + ("import tensorflow as tf\n" if blended else "")
     return f"{imports}\n\n" + "\n\n".join(_source(f) for f in functions) + "\n\n" + "\n".join(_steps(recipe)) + "\n"
 
 
@@ -108,7 +113,7 @@ def _sampled(recipe: Recipe) -> bool:
 
 def _steps(recipe: Recipe) -> list[str]:
     only = "" if recipe.only is None else f", only={list(recipe.only)!r}"
-    lines = ["model = keras.saving.load_model('model.keras')"]
+    lines = ["model = keras.models.load_model('model.keras')"]
     if recipe.updates is not None:
         lines.append(f"undo_lag(model, updates={recipe.updates!r}{only})")
     if recipe.share > 0.0 and _sampled(recipe):
@@ -119,7 +124,7 @@ def _steps(recipe: Recipe) -> list[str]:
         lines.append(f"recalibrate(model, x_train{only})  # {tried}")
     if 0.0 < recipe.share < 1.0:
         worth = f"{recipe.prior_samples:.12g}"
-        lines.append("n = len(keras.tree.flatten(x_train)[0])")
+        lines.append("n = len(tf.nest.flatten(x_train)[0])")
         lines.append(f"blend(model, prior, {worth} / ({worth} + n))  # the prior counts as {worth} samples")
     elif recipe.share == 1.0 and recipe.unknown:
         lines.append("blend(model, prior, 1.0)  # what is known stays")

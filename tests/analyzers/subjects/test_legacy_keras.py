@@ -13,6 +13,7 @@ import tf_keras
 
 import analyzers
 from analyzers.errors import ModelNeedsCustomCode, ModelUnsafe
+from analyzers.remedies._instance_norm import with_instance_normalization
 from analyzers.report import Report
 from analyzers.subjects import load_model
 from tests.analyzers.subjects.legacy_files import BUILDERS, SAMPLES, trained
@@ -133,6 +134,29 @@ def test_functions_of_other_packages_are_not_looked_up(tmp_path: Path) -> None:
 
     with pytest.raises(ModelNeedsCustomCode, match="`system`"):
         load_model(edited(tmp_path / "m.h5", foreign))
+
+
+def test_the_code_to_paste_does_what_was_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    report, _, arrays = diagnosed(tmp_path, "deep", "keras")
+    remedy = next(r for r in report.remedies if r.repaired_model)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "m.keras").rename(tmp_path / "model.keras")
+    assert remedy.snippet is not None
+    exec(compile(remedy.snippet, "snippet", "exec"), {"x_train": arrays["x"]})
+    by_hand = tf_keras.models.load_model(tmp_path / "model_recalibrated.keras")
+    repaired = tf_keras.models.load_model(tmp_path / "repaired.keras")
+    for a, b in zip(by_hand.variables, repaired.variables, strict=True):
+        np.testing.assert_allclose(np.array(a), np.array(b), rtol=1e-3, atol=1e-3)
+
+
+def test_a_model_is_built_anew_with_instance_normalization() -> None:
+    model, arrays = trained("convolutional")
+    new = with_instance_normalization(model)
+    assert not normalizing(new)
+    alone = [np.asarray(model(arrays["x"][i : i + 1], training=False)) for i in range(4)]
+    assert np.asarray(new(arrays["x"][:4])).shape == np.concatenate(alone).shape
+    kinds = [type(layer).__name__ for layer in new._flatten_layers()]
+    assert kinds.count("GroupNormalization") == 2
 
 
 def normalizing(model: Any) -> list[Any]:
