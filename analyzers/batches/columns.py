@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -65,13 +65,38 @@ def feature_values(name: str, column: pyarrow.ChunkedArray) -> Array:
         raise BatchMismatch(
             f"The column {listing([name])} has {empty} empty cells, the first in row {first}. Fill or drop them."
         )
-    text = pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)
+    text = is_text_type(kind)
     if pyarrow.types.is_decimal(kind):
         column = column.cast("float64")
     elif not (text or _is_plain(kind)):
         raise _strange(name, str(kind)[:40])
     values: Array = column.to_numpy()
     return values
+
+
+def is_text_type(kind: pyarrow.DataType) -> bool:
+    """Whether a column of this type holds text, plain or by a dictionary."""
+    import pyarrow.types
+
+    values = kind.value_type if pyarrow.types.is_dictionary(kind) else kind
+    return bool(pyarrow.types.is_string(values) or pyarrow.types.is_large_string(values))
+
+
+def text_size(columns: Iterable[pyarrow.ChunkedArray]) -> tuple[int, int]:
+    """The bytes of all text in some columns, and the number of strings, told before anything is unpacked."""
+    import pyarrow.compute
+    import pyarrow.types
+
+    size = strings = 0
+    for column in columns:
+        if not is_text_type(column.type):
+            continue
+        strings += len(column)
+        for part in column.chunks:
+            by_entry = pyarrow.types.is_dictionary(part.type)
+            lengths = pyarrow.compute.binary_length(part.dictionary if by_entry else part)
+            size += pyarrow.compute.sum(lengths.take(part.indices) if by_entry else lengths).as_py() or 0
+    return size, strings
 
 
 def text_values(column: pyarrow.ChunkedArray) -> Array:

@@ -115,11 +115,12 @@ def _texts(path: Path, name: str, dataset: Any) -> Array:
             f"`{name}` holds strings of free length in the shape {dataset.shape}; one or two axes are read. Store them "
             "as strings of a fixed length."
         )
+    check_text(0, math.prod(dataset.shape))
     made, total = np.empty(dataset.shape, dtype=object), 0
     for block in _blocks(dataset.shape, max(TEXT_AT_ONCE_BYTES // path.stat().st_size, 1)):
         made[block] = dataset[block]
         total += sum(map(len, made[block].flat))
-        check_text(total)
+        check_text(total, 0)
     return made
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from analyzers.batches.lazy import Array
 from analyzers.batches.limits import MAX_JSON_BYTES, check_text, check_total
-from analyzers.batches.names import is_wanted, listing, raw_from_named
+from analyzers.batches.names import is_wanted, leaves, listing, raw_from_named
 from analyzers.batches.scratch import Scratch
 from analyzers.batches.spec import RawBatch
 from analyzers.errors import BatchUnreadable
@@ -76,7 +76,7 @@ def _named(document: dict[str, Any]) -> dict[str, Any]:
     named: dict[str, Any] = {}
     for name, value in document.items():
         if name in ("x", "y") and isinstance(value, dict):
-            named.update({f"{name}_{key}": item for key, item in value.items()})
+            named.update({f"{name}_{key}": item for key, item in leaves(name, value).items()})
         else:
             named[name] = value
     return named
@@ -131,7 +131,7 @@ def _text(name: str, value: Any) -> Array:
         raise BatchUnreadable(f"`{name}` is ragged: {_ragged(value)}. Pad all samples to one shape.")
     if not all(isinstance(item, str | bytes) for item in array.flat):
         raise _mixed(name)
-    check_text(sum(map(len, array.flat)))
+    check_text(sum(map(len, array.flat)), array.size)
     return array
 
 

@@ -10,7 +10,7 @@ from analyzers.batches.guess import fits
 from analyzers.batches.lazy import Array
 from analyzers.batches.matching import match
 from analyzers.batches.spec import TensorSpec, shape_text
-from analyzers.batches.values import check_finite, check_numeric
+from analyzers.batches.values import check_finite, check_numeric, is_text
 from analyzers.errors import BatchMismatch
 
 
@@ -47,11 +47,13 @@ def fit_weights(weights: Array, samples: int) -> Array:
             f"sample_weight has negative weights, the first at index {int(np.argmax(flat < 0))}. "
             "Send weights of 0 and more."
         )
-    if samples and not flat.any():
+    with np.errstate(over="ignore", under="ignore"):  # what overflows becomes infinite and is reported
+        converted: Array = np.asarray(flat, dtype="float32")
+    check_finite("sample_weight as float32", converted)
+    if samples and not converted.any():
         raise BatchMismatch(
             "sample_weight is 0 for every sample, so none would count. Leave it out to count all alike."
         )
-    converted: Array = np.asarray(flat, dtype="float32")
     return converted
 
 
@@ -62,8 +64,10 @@ def _check_label(array: Array, spec: TensorSpec, samples: int) -> None:
         raise BatchMismatch(
             f"The batch has {samples} samples, but {what} are {count}. Each sample needs its own label."
         )
-    check_numeric(what, array)
-    check_finite(what, array)
+    if is_text(array):
+        raise BatchMismatch(f"{what} are text. Send numbers: the class number of each, as they were for training.")
+    check_numeric(f"the array of {what}", array)
+    check_finite(f"the array of {what}", array)
     if spec.shape and not _plausible(array.shape, (None, *spec.shape[1:])):
         raise BatchMismatch(
             f"output `{spec.name}` has the shape {shape_text((None, *spec.shape[1:]))}, "

@@ -21,7 +21,10 @@ MAX_CHUNK_BYTES = 1 << 30
 about three quarters of a default guest's memory."""
 
 MAX_TEXT_BYTES = 1 << 28
-"""256 MiB of text in one batch, held in memory: Python needs some 50 bytes beside each string."""
+"""256 MiB of text in one batch, which is held in memory, what Python needs beside it included."""
+
+STRING_BYTES = 50
+"""What Python needs for a string beside its characters."""
 
 MAX_JSON_BYTES = 1 << 28
 """256 MiB of JSON. Python needs about ten times the text's size for the parsed lists, so more would not fit the job."""
@@ -70,10 +73,13 @@ def check_total(total: int) -> None:
     check_size("the batch as a whole", total)
 
 
-def check_text(total: int) -> None:
-    """Refuse a batch by the bytes of its text. Raises BatchUnreadable."""
-    if total > MAX_TEXT_BYTES:
-        raise BatchUnreadable(f"The batch holds more than {mib(MAX_TEXT_BYTES)} of text. Send fewer samples.")
+def check_text(characters: int, strings: int) -> None:
+    """Refuse a batch by the size of its text. Raises BatchUnreadable."""
+    if characters + strings * STRING_BYTES > MAX_TEXT_BYTES:
+        raise BatchUnreadable(
+            f"The batch holds more than {mib(MAX_TEXT_BYTES)} of text, {STRING_BYTES} bytes beside each string "
+            "included. Send fewer samples."
+        )
 
 
 def mib(nbytes: int) -> str:

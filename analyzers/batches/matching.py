@@ -33,21 +33,25 @@ def match(letter: str, arrays: Mapping[str, Array], specs: Sequence[TensorSpec])
 
 
 def spread_columns(raw: RawBatch, inputs: Sequence[TensorSpec]) -> RawBatch:
-    """Give each input its own column, where the batch is a table and the model has one input for every column.
+    """Give each input its own column, where the batch is a table and the model has several inputs, or text.
 
     Raises:
-        BatchMismatch: the table has text, and the model wants one array of numbers, or has no input for a column.
+        BatchMismatch: an input has no column of its name, a column no input, or one array of numbers has text.
     """
-    if not raw.columns:
+    if not raw.columns or not inputs or (len(inputs) == 1 and "" in raw.x and len(raw.columns) > 1):
         return raw
-    names = [spec.name for spec in inputs]
-    if len(inputs) == len(raw.columns) == 1:
-        names = list(raw.columns)
-    elif len(inputs) < 2 or set(names) != set(raw.columns):
-        if "" not in raw.x:
-            raise BatchMismatch(_table_complaint(raw, inputs))
-        return raw
-    return replace(raw, x={spec.name: _column(raw, name, spec) for name, spec in zip(names, inputs, strict=True)})
+    alone = len(inputs) == len(raw.columns) == 1
+    names = list(raw.columns) if alone else [_column_name(spec, raw.columns) for spec in inputs]
+    if None in names or len(names) < len(raw.columns):
+        raise BatchMismatch(_table_complaint(raw, inputs))
+    columns = {s.name: _column(raw, n, s) for n, s in zip(names, inputs, strict=True) if n is not None}
+    return replace(raw, x=columns)
+
+
+def _column_name(spec: TensorSpec, columns: Sequence[str]) -> str | None:
+    """The column of an input: its name, as it is or as an array of a batch is named."""
+    names = [name for name in (spec.name, spec.alias) if name is not None]
+    return next((n for n in [*names, *(f"x_{name}" for name in names)] if n in columns), None)
 
 
 def _column(raw: RawBatch, name: str, spec: TensorSpec) -> Array:
@@ -64,12 +68,14 @@ def _table_complaint(raw: RawBatch, inputs: Sequence[TensorSpec]) -> str:
             f"The column {text} holds text, not numbers, and input `{inputs[0].name}` wants numbers. Encode it as it "
             "was encoded for training, or leave it out; if it holds the labels, send their class numbers."
         )
-    names = [spec.name for spec in inputs]
-    lacks = [name for name in names if name not in raw.columns]
-    strange = [name for name in raw.columns if name not in names]
+    found = [_column_name(spec, raw.columns) for spec in inputs]
+    lacks = [spec.name for spec, name in zip(inputs, found, strict=True) if name is None]
+    strange = [name for name in raw.columns if name not in found]
     return (
-        f"The table holds text ({text}), so each input of the model needs a column of its name: "
-        f"{listing(names)}. Missing: {listing(lacks)}. Unknown: {listing(strange)}."
+        f"Each input of the model takes a column of its name from a table: {listing(s.name for s in inputs)}. "
+        + (f"Missing: {listing(lacks)}. " if lacks else "")
+        + (f"Unknown: {listing(strange)}; rename or leave out such columns. " if strange else "")
+        + "Inputs of more than one value a sample are sent as arrays, in .npz."
     )
 
 

@@ -76,6 +76,25 @@ def raw_from_arrays(x: Any, y: Any = None, sample_weight: Any = None) -> RawBatc
     return RawBatch(x=_keyed("x", x), y={} if y is None else _keyed("y", y), sample_weight=weights)
 
 
+def leaves(letter: str, value: Mapping[Any, Any]) -> dict[str, Any]:
+    """What stands in a dictionary of dictionaries, by the innermost names; `letter` (x or y) is for the message.
+
+    Raises:
+        BatchUnreadable: two entries have the same innermost name, or there is none.
+    """
+    found: dict[str, Any] = {}
+    for name, item in value.items():
+        inner = leaves(letter, item) if isinstance(item, Mapping) else {str(name): item}
+        twice = [key for key in inner if key in found]
+        if twice:
+            raise BatchUnreadable(
+                f"`{letter}` has two entries {listing(twice[:1])} in different places. Name the arrays "
+                f"`{letter}_<name in the model>`, or `{letter}_0`, `{letter}_1`, … in the model's order."
+            )
+        found.update(inner)
+    return found
+
+
 def listing(names: Iterable[str]) -> str:
     """Names for an error message: "`a`, `b` and 3 more", or "nothing"."""
     every = [f"`{name[:80]}`" for name in names]
@@ -92,7 +111,7 @@ def _part(arrays: Mapping[str, Array], letter: str) -> dict[str, Array]:
 
 def _keyed(letter: str, value: Any) -> dict[str, Array]:
     if isinstance(value, Mapping):
-        return {str(name): _array(f"{letter}_{name}", item) for name, item in value.items()}
+        return {name: _array(f"{letter}_{name}", item) for name, item in leaves(letter, value).items()}
     if isinstance(value, list | tuple) and value and all(hasattr(item, "shape") and len(item.shape) for item in value):
         return {str(index): _array(f"{letter}_{index}", item) for index, item in enumerate(value)}
     return {"": _array(letter, value)}

@@ -1,7 +1,4 @@
-"""Tables that are too large to hold, read a slice of rows at a time into a file.
-
-Columns of text would have to be held, so a table that large has numbers only.
-"""
+"""Tables of numbers that are too large to hold, read a slice of rows at a time into a file."""
 
 from __future__ import annotations
 
@@ -12,24 +9,32 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analyzers.batches.columns import INDEX_NAMES, column_values
+from analyzers.batches.columns import INDEX_NAMES, column_values, is_text_type
 from analyzers.batches.lazy import PIECE_BYTES, Array
+from analyzers.batches.names import listing
 from analyzers.batches.scratch import Scratch
+from analyzers.errors import BatchMismatch
 
 if TYPE_CHECKING:
     import pyarrow
+
+
+EXACT = 2**53
+"""Whole numbers from here on are no longer told apart in float64."""
 
 
 @dataclass(frozen=True)
 class Slices:
     """A table as slices: its columns, the number of its rows, and a way to walk it, as often as one likes.
 
-    `walk(names)` gives tables of those columns. `whole` names the columns that hold whole numbers, as far as was seen.
+    `walk(names)` gives tables of those columns. `whole` names the columns that hold whole numbers, as far as was seen,
+    `text` those that hold text.
     """
 
     names: list[str]
     rows: int
     whole: frozenset[str]
+    text: frozenset[str]
     walk: Callable[[Sequence[str]], Iterator[pyarrow.Table]]
 
     def is_row_number(self, name: str) -> bool:
@@ -50,18 +55,28 @@ def filled(slices: Slices, features: list[str], beside: list[str], scratch: Scra
 
     Raises:
         BatchUnreadable: a column holds text, dates or lists.
-        BatchMismatch: cells are empty.
+        BatchMismatch: cells are empty, or hold whole numbers that float64 cannot tell apart.
     """
     made = scratch.array((slices.rows, len(features)), np.dtype("float64"))
     kept: dict[str, list[Array]] = {name: [] for name in beside}
     at = 0
     for part in slices.walk([*features, *beside]):
         for column, name in enumerate(features):
-            made[at : at + part.num_rows, column] = column_values(name, part.column(name))
+            values = column_values(name, part.column(name))
+            _check_exact(name, values if name in slices.whole else values[:0])
+            made[at : at + part.num_rows, column] = values
         for name in beside:
             kept[name].append(column_values(name, part.column(name)))
         at += part.num_rows
     return made, {name: _joined(parts, name in slices.whole) for name, parts in kept.items()}
+
+
+def _check_exact(name: str, values: Array) -> None:
+    if values.size and max(abs(int(values.min())), abs(int(values.max()))) >= EXACT:
+        raise BatchMismatch(
+            f"The column {listing([name])} holds whole numbers beyond {EXACT}, which a table of this size is not read "
+            "to the last digit of. Send the columns as arrays, in .npz."
+        )
 
 
 def _joined(parts: list[Array], whole: bool) -> Array:
@@ -82,7 +97,7 @@ def parquet_slices(file: Any) -> Slices:
             yield pyarrow.Table.from_batches([batch])
 
     whole = frozenset(field.name for field in schema if pyarrow.types.is_integer(field.type))
-    return Slices(list(schema.names), file.metadata.num_rows, whole, walk)
+    return Slices(list(schema.names), file.metadata.num_rows, whole, _texts(schema), walk)
 
 
 def csv_slices(path: Path, block_bytes: int) -> Slices:
@@ -104,4 +119,8 @@ def csv_slices(path: Path, block_bytes: int) -> Slices:
                 yield pyarrow.Table.from_batches([batch])
 
     rows = sum(part.num_rows for part in walk(schema.names[:1]))
-    return Slices(list(schema.names), rows, frozenset(numeric), walk)
+    return Slices(list(schema.names), rows, frozenset(numeric), _texts(schema), walk)
+
+
+def _texts(schema: pyarrow.Schema) -> frozenset[str]:
+    return frozenset(field.name for field in schema if is_text_type(field.type))

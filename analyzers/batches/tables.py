@@ -5,15 +5,23 @@ A column of text makes each column an input of its own. Tables of numbers too la
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analyzers.batches.columns import column_names, column_values, feature_values, is_row_number, text_values
+from analyzers.batches.columns import (
+    column_names,
+    column_values,
+    feature_values,
+    is_row_number,
+    text_size,
+    text_values,
+)
 from analyzers.batches.lazy import Array
-from analyzers.batches.limits import check_size, check_text, check_total
+from analyzers.batches.limits import MAX_TEXT_BYTES, check_size, check_text, check_total, mib
 from analyzers.batches.names import listing
 from analyzers.batches.scratch import Scratch
 from analyzers.batches.slices import Slices, csv_slices, filled, parquet_slices
@@ -39,17 +47,32 @@ def read_csv(path: Path, label_column: str | None, scratch: Scratch) -> RawBatch
     """The table of a CSV file in UTF-8, with a header and commas. Raises BatchUnreadable, BatchMismatch."""
     import pyarrow.csv
 
-    check_total(path.stat().st_size)
+    size = path.stat().st_size
+    check_total(size)
     try:
-        if not scratch.holds(path.stat().st_size):
+        if not scratch.holds(size):
             slices = csv_slices(path, CSV_BLOCK_BYTES)
             _check_csv(slices.names)
-            return _sliced(slices, label_column, scratch)
-        table = pyarrow.csv.read_csv(path, read_options=pyarrow.csv.ReadOptions(block_size=CSV_BLOCK_BYTES))
+            if not _has_text(slices, size, label_column):
+                return _sliced(slices, label_column, scratch)
+        # in one block, since the types of all columns are told from the first
+        blocks = pyarrow.csv.ReadOptions(block_size=max(CSV_BLOCK_BYTES, size))
+        table = pyarrow.csv.read_csv(path, read_options=blocks)
     except pyarrow.ArrowInvalid as error:
-        raise BatchUnreadable(UNREADABLE) from error
+        raise BatchUnreadable(_csv_trouble(str(error))) from error
     _check_csv(table.column_names)
     return _raw(table, label_column, path)
+
+
+def _csv_trouble(said: str) -> str:
+    found = re.search(r"In CSV column #(\d+): CSV conversion error to \w+: invalid value '(.{0,80})", said)
+    if found is None:
+        return UNREADABLE
+    value = found[2].rstrip("'")
+    return (
+        f"Column {int(found[1]) + 1} of the CSV begins with numbers and then has `{value}`. Write all of its cells in "
+        "one kind, or leave it out."
+    )
 
 
 def _check_csv(names: list[str]) -> None:
@@ -67,9 +90,24 @@ def read_parquet(path: Path, label_column: str | None, scratch: Scratch) -> RawB
         # repeated values are stored once however many they are, so size is judged by rows and columns alone
         unpacked = sum(file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups))
         check_total(unpacked)
-        if not scratch.holds(max(unpacked, rows * columns * 8)):
-            return _sliced(parquet_slices(file), label_column, scratch)
+        slices = parquet_slices(file)
+        size = max(unpacked, rows * columns * 8)
+        if not scratch.holds(size) and not _has_text(slices, size, label_column):
+            return _sliced(slices, label_column, scratch)
+    # as dictionaries, so that a text which stands in a million rows is unpacked after its size is known
+    with pyarrow.parquet.ParquetFile(path, read_dictionary=sorted(slices.text)) as file:
         return _raw(file.read(use_pandas_metadata=False), label_column)
+
+
+def _has_text(slices: Slices, size: int, label_column: str | None) -> bool:
+    """Whether a table of `size` bytes has features of text, which are held. Raises BatchUnreadable beyond a limit."""
+    texts = slices.text - {_label(slices.names, label_column), WEIGHT}
+    if texts and size > MAX_TEXT_BYTES:
+        raise BatchUnreadable(
+            f"The table has text ({listing(sorted(texts))}) and takes {mib(size)}. A table with text may take "
+            f"{mib(MAX_TEXT_BYTES)}: send fewer samples."
+        )
+    return bool(texts)
 
 
 def _raw(table: pyarrow.Table, label_column: str | None, csv: Path | None = None) -> RawBatch:
@@ -81,9 +119,9 @@ def _raw(table: pyarrow.Table, label_column: str | None, csv: Path | None = None
     features = [name for name in names if name not in (label, WEIGHT) and not is_row_number(name, values[name])]
     if not features:
         raise BatchUnreadable(f"The table has no feature columns; it has {listing(names)}.")
+    check_text(*text_size([values[name] for name in features]))
     arrays = {name: feature_values(name, values[name]) for name in features}
-    texts = [a for a in arrays.values() if a.dtype.kind == "O"]
-    check_text(sum(len(item) for a in texts for item in a))
+    texts = any(a.dtype.kind == "O" for a in arrays.values())
     return RawBatch(
         x=dict(arrays) if texts else {"": np.stack(list(arrays.values()), axis=1)},
         y={} if label is None else {"": column_values(label, values[label])},

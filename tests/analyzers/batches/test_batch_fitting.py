@@ -114,7 +114,7 @@ def test_values_that_are_not_finite_are_counted_and_placed(sample: int, feature:
 
 
 def test_nan_in_the_labels() -> None:
-    assert "The labels of output `head`" in refusal(np.ones((2, 4)), np.array([0.0, np.nan]))
+    assert "the labels of output `head` has values" in refusal(np.ones((2, 4)), np.array([0.0, np.nan]))
 
 
 def test_whole_numbers_for_tokens() -> None:
@@ -178,7 +178,7 @@ def test_labels_out_of_range_are_a_finding_and_no_error() -> None:
 
 def test_labels_that_no_loss_takes() -> None:
     assert "(None, 3)" in refusal(np.ones((3, 4)), np.zeros((3, 5)))
-    assert "holds text" in refusal(np.ones((3, 4)), np.array(["cat", "dog", "cat"]))
+    assert "are text" in refusal(np.ones((3, 4)), np.array(["cat", "dog", "cat"]))
 
 
 def test_sample_weights() -> None:
@@ -195,3 +195,16 @@ def test_a_model_that_tells_no_inputs_takes_arrays_by_index() -> None:
 def test_live_values_that_are_no_array() -> None:
     with pytest.raises(BatchUnreadable, match="different lengths"):
         raw_from_arrays([[1, 2], [3]])
+
+
+def test_weights_that_float32_cannot_hold_are_refused() -> None:
+    x = np.zeros((3, 4))
+    assert "sample_weight as float32 has values that are not finite: 1 infinite" in refusal(x, weight=[1.0, 1e300, 1.0])
+    assert "is 0 for every sample" in refusal(x, weight=[1e-300, 0.0, 0.0])
+
+
+def test_nested_dictionaries_are_taken_by_their_innermost_names() -> None:
+    raw = raw_from_arrays({"a": np.zeros(2), "more": {"b": np.ones(2)}})
+    assert list(raw.x) == ["a", "b"]
+    with pytest.raises(BatchUnreadable, match="two entries `b` in different places"):
+        raw_from_arrays({"b": np.zeros(2), "more": {"b": np.ones(2)}})

@@ -165,3 +165,12 @@ def test_no_room_to_unpack_is_said_before_anything_is_written(tmp_path: Path, sc
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, kept)
     assert list(scratch.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["b.csv", "b.parquet"])
+def test_whole_numbers_that_would_lose_their_last_digits_are_refused(name: str, tmp_path: Path, scratch: Path) -> None:
+    ids = pyarrow.table({"id": [2**53 + 1, 1], "price": [0.5, 1.5]})
+    write = pyarrow.csv.write_csv if name == "b.csv" else pyarrow.parquet.write_table
+    write(ids, tmp_path / name)
+    with pytest.raises(BatchMismatch, match=r"`id` holds whole numbers beyond .* in \.npz"):
+        read_batch(tmp_path / name, scratch=scratch)

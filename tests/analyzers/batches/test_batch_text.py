@@ -115,7 +115,7 @@ def test_a_table_is_split_into_the_inputs_of_its_columns(tmp_path: Path) -> None
 def test_a_table_that_lacks_an_input_says_so(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_text("cost,review\n1.5,fine\n2,bad\n")
     with pytest.raises(
-        BatchMismatch, match=r"column of its name: `review`, `price`.*Missing: `price`.*Unknown: `cost`"
+        BatchMismatch, match=r"column of its name from a table: `review`, `price`.*Missing: `price`.*Unknown: `cost`"
     ):
         fit_batch(read_batch(tmp_path / "b.csv"), [TEXT, NUMBER], [])
 
@@ -150,3 +150,68 @@ def test_strings_of_free_length_that_unpack_without_end_are_refused(tmp_path: Pa
     path.write_bytes(bytes(content))
     with pytest.raises(BatchUnreadable, match="256 MiB of text"):
         read_batch(path)
+
+
+def reviews_in(path: Path, texts: list[str]) -> Path:
+    if path.suffix == ".csv":
+        path.write_text("review,price\n" + "".join(f"{text},1.5\n" for text in texts))
+    else:
+        pyarrow.parquet.write_table(pyarrow.table({"review": texts, "price": [1.5] * len(texts)}), path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["b.csv", "b.parquet"])
+def test_a_table_with_text_is_held_however_large(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analyzers.batches.scratch.IN_MEMORY_BYTES", 0)
+    path = reviews_in(tmp_path / name, ["fine", "bad"])
+    review, price = fit_batch(read_batch(path, scratch=tmp_path), [TEXT, NUMBER], []).x
+    assert (review[:].tolist(), price[:].tolist()) == ([["fine"], ["bad"]], [[1.5], [1.5]])
+    monkeypatch.setattr("analyzers.batches.tables.MAX_TEXT_BYTES", 10)
+    with pytest.raises(BatchUnreadable, match=r"has text \(`review`\).*send fewer samples"):
+        read_batch(path, scratch=tmp_path)
+
+
+def test_a_text_that_stands_in_many_rows_is_counted_before_it_is_unpacked(tmp_path: Path) -> None:
+    """Parquet stores it once: 1 MiB in the file, 4 GiB in memory."""
+    path, rows = tmp_path / "b.parquet", pyarrow.array(np.zeros(4096, dtype="int32"))
+    table = pyarrow.table({"review": pyarrow.DictionaryArray.from_arrays(rows, ["a" * (1 << 20)])})
+    pyarrow.parquet.write_table(table, path, store_schema=False)
+    assert pyarrow.parquet.read_schema(path).field("review").type == pyarrow.string()
+    pool = pyarrow.default_memory_pool()
+    most = pool.max_memory()
+    with pytest.raises(BatchUnreadable, match="256 MiB of text"):
+        read_batch(path)
+    assert pool.max_memory() < most + (1 << 26)
+
+
+def test_short_strings_count_with_what_python_needs_beside_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("analyzers.batches.limits.MAX_TEXT_BYTES", 140)
+    with pytest.raises(BatchUnreadable, match="50 bytes beside each string"):
+        read_batch(h5_free(tmp_path))
+
+
+def test_a_column_whose_kind_changes_far_down_is_read_or_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analyzers.batches.tables.CSV_BLOCK_BYTES", 1 << 10)
+    path = tmp_path / "b.csv"
+    path.write_text("a,b\n" + "1,2\n" * 1000 + "0.5,2\n")
+    assert read_batch(path).x[""][-1].tolist() == [0.5, 2.0]
+    monkeypatch.setattr("analyzers.batches.scratch.IN_MEMORY_BYTES", 0)
+    (tmp_path / "scratch").mkdir()
+    assert read_batch(path, scratch=tmp_path / "scratch").x[""][-1].tolist() == [0.5, 2.0]
+    path.write_text("a,b\n" + "1,2\n" * 1000 + "1,red\n")
+    with pytest.raises(BatchUnreadable, match="Column 2 of the CSV begins with numbers and then has `red`"):
+        read_batch(path, scratch=tmp_path / "scratch")
+
+
+def test_columns_may_be_named_as_arrays_are(tmp_path: Path) -> None:
+    (tmp_path / "b.csv").write_text("x_review,x_price\nfine,1\nbad,2\n")
+    assert fit_batch(read_batch(tmp_path / "b.csv"), [TEXT, NUMBER], []).x[1][:].tolist() == [[1.0], [2.0]]
+
+
+def test_a_table_of_numbers_that_no_input_takes_is_told_by_its_columns(tmp_path: Path) -> None:
+    (tmp_path / "b.csv").write_text("price,cost,id\n1,2,3\n4,5,6\n")
+    cost = TensorSpec("cost", (None, 1), "float32")
+    with pytest.raises(BatchMismatch, match=r"`price`, `cost`. Unknown: `id`; rename or leave out"):
+        fit_batch(read_batch(tmp_path / "b.csv"), [NUMBER, cost], [])
