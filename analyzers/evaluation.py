@@ -6,8 +6,8 @@ caller names instead.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import keras
@@ -34,16 +34,34 @@ class Compiled:
     def empty(self) -> bool:
         return self.loss is None and not self.metrics and not self.weighted_metrics
 
+    def called(self, names: Mapping[str, str]) -> Compiled:
+        """The same, with `names` (old: new) for outputs that go by another name here; dictionaries become flat."""
+        settings = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Compiled(**{k: _renamed(v, names) if isinstance(v, dict) else v for k, v in settings.items()})
 
-def compiled_from_config(config: dict[str, Any] | None) -> tuple[Compiled, str | None]:
-    """The compile settings in a file's `compile_config`, and why they could not be rebuilt where that is so."""
+
+def _renamed(value: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    return {names.get(key, key): leaf for key, leaf in _by_leaf(value).items()}
+
+
+def _by_leaf(value: dict[str, Any]) -> dict[str, Any]:
+    """A dictionary of dictionaries, as nested outputs are compiled, with the innermost names alone."""
+    inner = ((k, _by_leaf(v) if isinstance(v, dict) else v) for k, v in value.items())
+    return {n: leaf for k, v in inner for n, leaf in (v.items() if isinstance(v, dict) else [(k, v)])}
+
+
+def compiled_from_config(config: dict[str, Any] | None, names: Mapping[str, str]) -> tuple[Compiled, str | None]:
+    """The compile settings in a file's `compile_config`, and why they could not be rebuilt where that is so.
+
+    `names` (old: new) as `Compiled.called` takes them.
+    """
     if not config:
         return Compiled(), None
     try:
         settings = restored(config)
         for identifier in keras.tree.flatten(settings["loss"]):
             keras.losses.get(identifier)
-        return Compiled(**settings), None
+        return Compiled(**settings).called(names), None
     except Exception as error:  # Keras raises whatever the configuration provokes; the model itself is still fine.
         return Compiled(), f"the compile settings in the file could not be rebuilt ({type(error).__name__})"
 
@@ -202,17 +220,10 @@ def tensor(values: Any) -> Any:
 def per_output(value: Any, names: list[str], default: Any = None) -> list[Any]:
     """A compile setting for each output, from any of the forms that `Model.compile` takes."""
     if isinstance(value, dict):
-        leaves = _by_leaf(value)
-        return [leaves.get(n, default) for n in names]
+        return [value.get(n, default) for n in names]
     if isinstance(value, (list, tuple)) and len(value) == len(names):
         return list(value)
     return [default if value is None else value] * len(names)
-
-
-def _by_leaf(value: dict[str, Any]) -> dict[str, Any]:
-    """A dictionary of dictionaries, as nested outputs are compiled, with the innermost names alone."""
-    inner = ((k, _by_leaf(v) if isinstance(v, dict) else v) for k, v in value.items())
-    return {n: leaf for k, v in inner for n, leaf in (v.items() if isinstance(v, dict) else [(k, v)])}
 
 
 def _name(loss: Any) -> str:

@@ -104,9 +104,9 @@ def _diagnose(
     model: Any, raw: RawBatch, source: Source, options: Options, tell: Progress, began: float
 ) -> tuple[Report, Prescription]:
     subject = subject_of(model, structure(model, raw))
-    batch = fit_batch(raw, *specs(model, raw))
-    saved, complaint = compiled_from_config(source.compile_config)
-    compiled = compiled_from_names(saved, options.loss, options.metrics)
+    batch, aliases = _fitted(model, raw)
+    saved, complaint = compiled_from_config(source.compile_config, aliases)
+    compiled = compiled_from_names(saved, options.loss, options.metrics).called(aliases)
     compiled, judged_by = inferred(model, compiled, batch.output_names, batch.y)
     evaluator = Evaluator(compiled, batch.output_names, batch.y, batch.sample_weight)
     marks = [began, time.perf_counter()]
@@ -139,6 +139,14 @@ def _diagnose(
     passes = measured.inference, measured.training
     report.phases.reported = reproduce(options.reported, measured.case, subject.model, evaluator, passes)
     return dialect.speak(report), prescription
+
+
+def _fitted(model: Any, raw: RawBatch) -> tuple[Batch, dict[str, str]]:
+    """The batch as this model takes it, and the names of outputs by the other names that they go by."""
+    with within_memory():
+        inputs, outputs = specs(model, raw)
+        batch = fit_batch(raw, inputs, outputs)
+    return batch, {spec.alias: spec.name for spec in outputs if spec.alias is not None}
 
 
 def _remarks(said: dict[str, str | None]) -> list[Check]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import tensorflow as tf
@@ -11,6 +11,8 @@ import tensorflow as tf
 from analyzers.errors import AnalysisError, BatchMismatch, OutOfMemory
 
 LONGEST_REASON = 300  # The first sentence of a TensorFlow message; what follows are stacks and node names.
+MOST_VALUES = 5  # Of the user's own that are shown.
+NODES = r"\{\{.*?\}\}|\[Op:.*"  # Names of graph nodes in a TensorFlow message.
 
 
 @contextmanager
@@ -42,6 +44,41 @@ def within_memory() -> Iterator[None]:
 
 def _reason(error: Exception) -> str:
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    known = ((re.search(pattern, text, re.DOTALL), say) for pattern, say in KNOWN)
+    said = next((say(match) for match, say in known if match is not None), None)
+    if said is not None:
+        return said
     lines = [x.strip() for x in text.splitlines() if x.strip() and not x.startswith("Exception encountered")]
-    text = re.sub(r"(/[\w.\-]+){2,}", "", lines[0] if lines else type(error).__name__)
-    return text[:LONGEST_REASON]
+    text = re.sub(r"(/[\w.\-]+){2,}", "", re.sub(NODES, "", lines[0]) if lines else type(error).__name__)
+    return text[:LONGEST_REASON].strip()
+
+
+def _index(found: re.Match[str]) -> str:
+    return (
+        f"a layer that looks up whole numbers, as Embedding does, was given {found[1]} and knows 0 to "
+        f"{int(found[2]) - 1}. Send numbers from the vocabulary that it was trained with."
+    )
+
+
+def _not_in_vocabulary(found: re.Match[str]) -> str:
+    values = dict.fromkeys(v for v in re.findall(r'"[^"]*"|[^\s"]+', found[1]) if v != "...")
+    listed = ", ".join(list(values)[:MOST_VALUES])[:LONGEST_REASON]
+    return (
+        f"a lookup layer without a place for unknown values was given some that are not in its vocabulary: {listed}. "
+        "Send values that it knows."
+    )
+
+
+def _no_vocabulary(_: re.Match[str]) -> str:
+    return (
+        "a lookup layer has no vocabulary. Give it one or adapt it before you save the model, and save it as `.keras`, "
+        "which keeps the vocabulary."
+    )
+
+
+KNOWN: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
+    (r"indices\[[\d,]*\] = (-?\d+) is not in \[0, (\d+)\)", _index),
+    (r"found OOV values \[(.*?)\], consider", _not_in_vocabulary),
+    (r"Table not initialized", _no_vocabulary),
+)
+"""What TensorFlow says in the words of its kernels, and how that is said to a model's owner."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -10,6 +11,7 @@ import keras
 from analyzers.batches import RawBatch, TensorSpec
 from analyzers.batches.values import dtype_of
 from analyzers.running import explained
+from analyzers.subjects.families import is_legacy
 
 
 def specs(model: Any, raw: RawBatch) -> tuple[list[TensorSpec], list[TensorSpec]]:
@@ -22,9 +24,12 @@ def specs(model: Any, raw: RawBatch) -> tuple[list[TensorSpec], list[TensorSpec]
         BatchMismatch: a subclassed model cannot run on what was sent.
     """
     if getattr(model, "inputs", None):
-        keys = _keys(getattr(model, "_inputs_struct", getattr(model, "_nested_inputs", None)))
-        inputs = _named(model.inputs, getattr(model, "input_names", None), keys)
-        return inputs, _named(model.outputs, getattr(model, "output_names", None))
+        taken = _keys(getattr(model, "_inputs_struct", getattr(model, "_nested_inputs", None)))
+        given = _keys(getattr(model, "_outputs_struct", getattr(model, "_nested_outputs", None)))
+        inputs = _named(model.inputs, getattr(model, "input_names", None), taken)
+        outputs = _named(model.outputs, getattr(model, "output_names", None), given)
+        # Keras 3 judges a dictionary of outputs by its keys, Keras 2 by the names of layers.
+        return inputs, outputs if is_legacy(model) else [_by_key(s) for s in outputs]
     packed = structure(model, raw)
     wanted = sorted(packed) if isinstance(packed, dict) else list(raw.x)
     sent = {k: raw.x[k] for k in wanted if k in raw.x}
@@ -61,16 +66,30 @@ def pack(packed: Any, tensors: Sequence[Any]) -> Any:
     return tensors[0] if len(tensors) == 1 else list(tensors)
 
 
-def _keys(struct: Any) -> dict[int, str]:
-    """Under which keys a model takes its inputs, where it takes a dictionary."""
-    return {id(tensor): str(key) for key, tensor in struct.items()} if isinstance(struct, Mapping) else {}
+def _keys(struct: Any) -> list[str | None]:
+    """Under which key each tensor stands, in their order, where a model takes or gives dictionaries.
+
+    The innermost key counts, as long as no other tensor has the same.
+    """
+    if not isinstance(struct, Mapping | list | tuple):
+        return []
+    found = [_innermost(path) for path, _ in keras.tree.flatten_with_path(struct)]
+    return [key if found.count(key) == 1 else None for key in found]
 
 
-def _named(
-    tensors: Sequence[Any], names: Sequence[str] | None, keys: Mapping[int, str] | None = None
-) -> list[TensorSpec]:
+def _innermost(path: Sequence[Any]) -> str | None:
+    return next((step for step in reversed(path) if isinstance(step, str)), None)
+
+
+def _by_key(spec: TensorSpec) -> TensorSpec:
+    """The key as the name, and the name as the alias."""
+    return spec if spec.alias is None else replace(spec, name=spec.alias, alias=spec.name)
+
+
+def _named(tensors: Sequence[Any], names: Sequence[str] | None, keys: Sequence[str | None]) -> list[TensorSpec]:
     given = list(names) if names and len(names) == len(tensors) else [t.name for t in tensors]
+    aliases = keys if len(keys) == len(tensors) else [None] * len(tensors)
     return [
-        TensorSpec(n, tuple(t.shape), keras.backend.standardize_dtype(t.dtype), (keys or {}).get(id(t)))
-        for n, t in zip(given, tensors, strict=True)
+        TensorSpec(n, tuple(t.shape), keras.backend.standardize_dtype(t.dtype), None if a == n else a)
+        for n, t, a in zip(given, tensors, aliases, strict=True)
     ]

@@ -152,10 +152,13 @@ class KerasSubject:
 
     @property
     def variables(self) -> list[Any]:
-        """Every variable, each once; the states of random generators and of recurrent layers too."""
+        """Every variable, each once; the states of random generators and of recurrent layers too.
+
+        Keras 2 also lists the vocabularies of lookup layers there, which are tables that no pass changes.
+        """
         states = [v for _, layer in self.layers for v in keras.tree.flatten(getattr(layer, "states", None))]
-        carried = [v for v in states if isinstance(v, keras.Variable | tf.Variable)]
-        return list({id(v): v for v in [*self.model.variables, *carried]}.values())
+        found = [v for v in [*self.model.variables, *states] if isinstance(v, keras.Variable | tf.Variable)]
+        return list({id(v): v for v in found}.values())
 
     def set_seeds(self, seed: int) -> None:
         """Put every random generator of the model into a state that follows from `seed` alone.

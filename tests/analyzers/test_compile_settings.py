@@ -29,7 +29,7 @@ def test_losses_and_metrics_that_are_objects(suffix: str, tmp_path: Path) -> Non
     }
     metrics = {"a": ["accuracy"], "b": [keras.metrics.BinaryAccuracy(threshold=0.25)]}
     path = saved(tmp_path, suffix, loss=loss, metrics=metrics, loss_weights={"a": 1.0, "b": 0.5})
-    compiled, complaint = compiled_from_config(load_model(path).compile_config)
+    compiled, complaint = compiled_from_config(load_model(path).compile_config, {})
     assert complaint is None
     assert compiled.loss["a"].get_config()["from_logits"] is True
     assert compiled.loss["b"].get_config()["label_smoothing"] == 0.25
@@ -44,7 +44,7 @@ def test_settings_as_keras_2_wrote_them() -> None:
         "class_name": "MeanMetricWrapper",
         "config": {"name": "accuracy", "dtype": "float32", "fn": "binary_accuracy"},
     }
-    compiled, complaint = compiled_from_config({"loss": loss, "metrics": [[metric]]})
+    compiled, complaint = compiled_from_config({"loss": loss, "metrics": [[metric]]}, {})
     assert complaint is None
     assert compiled.loss.get_config()["from_logits"] is True
     assert compiled.metrics[0][0].name == "accuracy"
@@ -53,6 +53,6 @@ def test_settings_as_keras_2_wrote_them() -> None:
 
 
 def test_what_cannot_be_restored_is_said_and_does_not_stop_the_diagnosis() -> None:
-    compiled, complaint = compiled_from_config({"loss": {"class_name": "MyLoss", "config": {}}})
+    compiled, complaint = compiled_from_config({"loss": {"class_name": "MyLoss", "config": {}}}, {})
     assert compiled.empty
     assert complaint is not None

@@ -1,10 +1,9 @@
-"""Whole diagnoses on batches of every kind: text, identifiers, pictures as bytes, dictionaries, any sample count."""
+"""Whole diagnoses on batches of every kind: pictures as bytes, dictionaries, any type of number, any sample count."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,113 +12,7 @@ import numpy as np
 import pytest
 
 import analyzers
-from analyzers.report import Report
-
-SAMPLES = 48
-WORDS = ["good", "bad", "film", "plot", "dull", "fine"]
-
-
-def check(report: Report, name: str) -> Any:
-    return {c.name: c for c in report.checks}.get(name)
-
-
-def sound(report: Report) -> Report:
-    """What must hold whatever was sent."""
-    assert check(report, "model_unchanged").passed
-    assert check(report, "replay_identity").passed
-    assert [x.class_name for x in report.layers] == ["BatchNormalization"]
-    return report
-
-
-def head(x: Any) -> Any:
-    x = keras.layers.BatchNormalization(name="norm")(keras.layers.Dense(6, activation="relu")(x))
-    return keras.layers.Dense(1, activation="sigmoid", name="head")(x)
-
-
-def saved(model: Any, path: Path) -> Path:
-    model.compile(loss="binary_crossentropy", metrics=["accuracy"])
-    model.save(path)
-    return path
-
-
-@cache
-def reviews() -> list[str]:
-    rng = np.random.default_rng(3)
-    return [" ".join(rng.choice(WORDS, 5)) for _ in range(SAMPLES)]
-
-
-def reader() -> Any:
-    layer = keras.layers.TextVectorization(max_tokens=20, output_sequence_length=6)
-    layer.adapt(reviews())
-    return layer
-
-
-def of_text() -> Any:
-    review = keras.Input((1,), dtype="string", name="review")
-    x = keras.layers.Embedding(20, 5)(reader()(review))
-    return keras.Model(review, head(keras.layers.GlobalAveragePooling1D()(x)))
-
-
-def of_text_and_numbers() -> Any:
-    """A dictionary of four: text, a name to be looked up, an identifier to be looked up, a measured number."""
-    review = keras.Input((1,), dtype="string", name="review")
-    kind = keras.Input((1,), dtype="string", name="kind")
-    code = keras.Input((1,), dtype="int64", name="code")
-    price = keras.Input((1,), name="price")
-    parts = [
-        keras.layers.GlobalAveragePooling1D()(keras.layers.Embedding(20, 5)(reader()(review))),
-        keras.layers.StringLookup(vocabulary=["a", "b"], output_mode="one_hot")(kind),
-        keras.layers.IntegerLookup(vocabulary=[7, 11], output_mode="one_hot")(code),
-        keras.layers.CategoryEncoding(4, output_mode="one_hot")(keras.layers.Hashing(4)(kind)),
-        price,
-    ]
-    flat = [keras.layers.Flatten()(keras.ops.cast(part, "float32")) for part in parts]
-    inputs = {"review": review, "kind": kind, "code": code, "price": price}
-    return keras.Model(inputs, head(keras.layers.Concatenate()(flat)))
-
-
-def labels() -> np.ndarray:
-    return np.array(["good" in text for text in reviews()], dtype="int32")
-
-
-def columns() -> dict[str, Any]:
-    rng = np.random.default_rng(4)
-    return {
-        "review": reviews(),
-        "kind": rng.choice(["a", "b", "c"], SAMPLES).tolist(),
-        "code": rng.choice([7, 11, 13], SAMPLES).tolist(),
-        "price": rng.normal(5, 2, SAMPLES).round(3).tolist(),
-    }
-
-
-def test_a_model_of_text_runs_through_the_whole_diagnosis(tmp_path: Path) -> None:
-    batch = tmp_path / "b.npz"
-    np.savez(batch, x=np.array(reviews()), y=labels())
-    report = sound(analyzers.diagnose_files(saved(of_text(), tmp_path / "m.keras"), batch))
-    (facts,) = report.batch.inputs
-    assert (facts.dtype, facts.shape, facts.min, facts.non_finite) == ("string", [SAMPLES, 1], None, 0)
-    assert report.phases.inference.loss is not None
-
-
-def written(folder: Path, suffix: str) -> Path:
-    path, values = folder / f"b{suffix}", columns()
-    if suffix == ".json":
-        rows = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
-        path.write_text(json.dumps({"instances": rows, "y": labels().tolist()}))
-    elif suffix == ".csv":
-        lines = [",".join(map(str, row)) for row in zip(*values.values(), labels(), strict=True)]
-        path.write_text("\n".join([",".join([*values, "y"]), *lines]))
-    else:
-        np.savez(path, y=labels(), **{f"x_{name}": np.array(v) for name, v in values.items()})
-    return path
-
-
-def test_a_dictionary_of_text_and_numbers_from_any_format(tmp_path: Path) -> None:
-    model = saved(of_text_and_numbers(), tmp_path / "m.keras")
-    found = [sound(analyzers.diagnose_files(model, written(tmp_path, s))) for s in (".json", ".csv", ".npz")]
-    assert [i.name for i in found[0].batch.inputs] == ["code", "kind", "price", "review"]
-    losses = [r.phases.inference.loss for r in found]
-    assert losses[0] == pytest.approx(losses[1], rel=1e-6) == pytest.approx(losses[2], rel=1e-6)
+from tests.analyzers.small_models import SAMPLES, check, head, labels, saved, sound
 
 
 def of_pictures(rescaled: bool = True) -> Any:
@@ -217,3 +110,36 @@ def test_subclassed_models_of_a_list() -> None:
     model = Pair(lambda inputs: (inputs[0], inputs[1]))
     model(x)
     sound(analyzers.diagnose(model, x))
+
+
+def of_nested_dictionaries() -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    """A model whose dictionaries have other keys than its layers have names, in another order too; inputs; labels."""
+    rng = np.random.default_rng(11)
+    a, b = keras.Input((3,), name="a"), keras.Input((2,), name="b")
+    x = keras.layers.BatchNormalization()(keras.layers.Dense(6)(keras.layers.Concatenate()([a, b])))
+    chance = keras.layers.Dense(1, activation="sigmoid", name="first")(x)
+    kind = keras.layers.Dense(3, activation="softmax", name="second")(x)
+    model = keras.Model({"zeta": a, "more": {"left": b}}, {"prob": chance, "kind": {"deep": kind}})
+    crossentropies = "binary_crossentropy", "sparse_categorical_crossentropy"
+    model.compile(loss={"prob": crossentropies[0], "kind": {"deep": crossentropies[1]}}, metrics={"prob": ["accuracy"]})
+    inputs = {"zeta": rng.normal(size=(SAMPLES, 3)), "more": {"left": rng.normal(size=(SAMPLES, 2))}}
+    y = {"prob": rng.integers(0, 2, SAMPLES), "kind": {"deep": rng.integers(0, 3, SAMPLES)}}
+    return model, {k: v.astype("float32") if k == "zeta" else v for k, v in inputs.items()}, y
+
+
+def test_dictionaries_of_dictionaries_are_judged_as_keras_judges_them(tmp_path: Path) -> None:
+    model, x, y = of_nested_dictionaries()
+    expected = model.evaluate(x, y, batch_size=SAMPLES, verbose=0, return_dict=True)
+    model.save(tmp_path / "m.keras")
+    by_keys = {"x_zeta": x["zeta"], "x_left": x["more"]["left"], "y_prob": y["prob"], "y_deep": y["kind"]["deep"]}
+    by_layers = {"x_a": x["zeta"], "x_b": x["more"]["left"], "y_first": y["prob"], "y_second": y["kind"]["deep"]}
+    for number, arrays in enumerate((by_keys, by_layers)):
+        np.savez(tmp_path / f"{number}.npz", **arrays)
+    document = keras.tree.map_structure(lambda array: array.tolist(), {"x": x, "y": y})
+    (tmp_path / "2.json").write_text(json.dumps(document))
+    for name in ("0.npz", "1.npz", "2.json"):
+        figures = sound(analyzers.diagnose_files(tmp_path / "m.keras", tmp_path / name)).phases.inference
+        assert figures.loss == pytest.approx(expected["loss"], rel=1e-4)
+        assert list(figures.metrics.values()) == [pytest.approx(expected["prob_accuracy"])]
+    live = sound(analyzers.diagnose(model, x, y)).phases.inference
+    assert live.loss == pytest.approx(expected["loss"], rel=1e-4)

@@ -19,7 +19,6 @@ from app.sandbox.protocol import Limits, Task
 from tests import specimens
 
 ROOT = Path(__file__).resolve().parents[2]
-MIB = 1 << 20
 
 
 def same_in_every_run(report: Report) -> dict[str, Any]:
@@ -53,29 +52,29 @@ def test_a_mapped_batch_gives_the_same_report(scaled_bytes: tuple[Path, Path], m
     assert left == right
 
 
-WATCHED = """
-import sys, threading, time
+LIMITED = """
+import resource, sys
 from pathlib import Path
-from app.sandbox import procfs
-import analyzers, os
-import analyzers.pipeline
+import analyzers
 from analyzers import observation
-observation.CALIBRATION_BYTES = 1 << 27  # a batch of a real size has pictures of which fewer fit into this
-model, small, large = map(Path, sys.argv[1:])
-peak, done = 0, False
-def watch():
-    global peak
-    while not done:
-        peak = max(peak, procfs.memory(os.getpid()))
-        time.sleep(0.002)
+from analyzers.batches import lazy, scratch, values
+from analyzers.errors import OutOfMemory
+
+model, small, large, spare_mib = *map(Path, sys.argv[1:4]), int(sys.argv[4])
+# As on a batch of a real size, pictures of which fewer fit into a step, a calibration batch and what is held.
+lazy.PIECE_BYTES, observation.CALIBRATION_BYTES = 1 << 22, 1 << 27
+scratch.IN_MEMORY_BYTES = values.IN_MEMORY_BYTES = 1 << 22
 analyzers.diagnose_files(model, small, batch_size=64)
-before = procfs.memory(os.getpid())
-threading.Thread(target=watch).start()
+with open("/proc/self/status") as file:
+    taken = next(int(line.split()[1]) << 10 for line in file if line.startswith("VmData"))
+resource.setrlimit(resource.RLIMIT_DATA, (taken + (spare_mib << 20), resource.RLIM_INFINITY))
+report = analyzers.diagnose_files(model, large, batch_size=64)
+print(report.batch.samples, report.batch.inputs[0].dtype)
+scratch.IN_MEMORY_BYTES = values.IN_MEMORY_BYTES = 1 << 40
 try:
-    report = analyzers.diagnose_files(model, large, batch_size=64)
-finally:
-    done = True
-print(report.batch.samples, report.batch.inputs[0].dtype, (peak - before) >> 20)
+    analyzers.diagnose_files(model, large, batch_size=64)
+except OutOfMemory as error:
+    print(error.code)
 """
 
 
@@ -97,23 +96,15 @@ def mostly_empty(path: Path, samples: int, size: int) -> None:
             x[row, ..., 0] = picture
 
 
-def peak_mib(folder: Path, samples: int, size: int) -> int:
-    """What a diagnosis of the large batch held more than one of a few samples, at its peak."""
-    smooth_model(folder / "m.keras", size)
-    mostly_empty(folder / "small.h5", 64, size)
-    mostly_empty(folder / "large.h5", samples, size)
-    assert (folder / "large.h5").stat().st_size < samples * size * size * 8 / 10
-    arguments = [str(folder / name) for name in ("m.keras", "small.h5", "large.h5")]
-    ran = subprocess.run([sys.executable, "-c", WATCHED, *arguments], cwd=ROOT, capture_output=True, text=True)
+def test_a_batch_is_read_within_a_limit_that_it_would_break(tmp_path: Path) -> None:
+    """96 MiB unpacked and 48 MiB in the model's type, with 64 MiB to spare; held as a control, they do not fit."""
+    smooth_model(tmp_path / "m.keras", 128)
+    mostly_empty(tmp_path / "small.h5", 64, 128)
+    mostly_empty(tmp_path / "large.h5", 768, 128)
+    arguments = [str(tmp_path / name) for name in ("m.keras", "small.h5", "large.h5")]
+    ran = subprocess.run([sys.executable, "-c", LIMITED, *arguments, "64"], cwd=ROOT, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
-    count, dtype, peak = ran.stdout.split()
-    assert (int(count), dtype) == (samples, "float32")
-    return int(peak)
-
-
-def test_a_batch_is_never_held(tmp_path: Path) -> None:
-    # Of 192 MiB unpacked and 96 MiB in the model's type; held, both of them took 360 MiB.
-    assert peak_mib(tmp_path, samples=1536, size=128) < 144
+    assert ran.stdout.splitlines() == ["768 float32", "out_of_memory"]
 
 
 @pytest.mark.slow
