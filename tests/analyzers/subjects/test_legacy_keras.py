@@ -17,6 +17,7 @@ from analyzers.remedies._instance_norm import with_instance_normalization
 from analyzers.report import Report
 from analyzers.subjects import load_model
 from tests.analyzers.subjects.legacy_files import BUILDERS, SAMPLES, trained
+from tests.saved_models import packed
 
 FORMATS = ("keras", "h5")
 
@@ -162,6 +163,21 @@ def test_a_model_is_built_anew_with_instance_normalization() -> None:
 def normalizing(model: Any) -> list[Any]:
     """The layers of a model, nested ones too, that normalize by the batch."""
     return [x for x in model._flatten_layers() if hasattr(x, "moving_variance")]
+
+
+def test_a_saved_model_with_a_layer_that_was_adapted(tmp_path: Path) -> None:
+    """Keras 2 keeps the step that adapted a layer, which takes items of an iterator: nothing that the model calls."""
+    model, arrays = trained("deep")
+    adapted = tf_keras.layers.Normalization()
+    adapted.adapt(arrays["x"])
+    whole = tf_keras.Sequential([tf_keras.Input((8,)), adapted, model])
+    whole.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    whole.save(tmp_path / "folder", save_format="tf")
+    np.savez(tmp_path / "batch.npz", **arrays)
+    report = analyzers.diagnose_files(packed(tmp_path / "folder", tmp_path / "m.zip"), tmp_path / "batch.npz")
+    assert report.model.format == "saved_model"
+    expected = whole.evaluate(arrays["x"], arrays["y"], verbose=0, return_dict=True)
+    assert report.phases.inference.loss == pytest.approx(expected["loss"], rel=1e-4)
 
 
 def test_live_models_of_keras_2_are_diagnosed_too() -> None:
