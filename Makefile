@@ -1,6 +1,6 @@
 # PhaseGap: one command to see it work (make demo), one to test it (make test). Each sets up what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo serve test test-slow bench quality storm check lint format lock audit clean
+.PHONY: help install dev demo serve test test-slow bench quality zoo storm check lint format lock audit clean
 
 PY := .venv/bin/python
 HOST ?= 127.0.0.1
@@ -35,6 +35,9 @@ bench: install ## a diagnosis of the founding case against the notebook cell tha
 
 quality: install ## how often the diagnosis is right on fresh specimens that no threshold was set on
 	@$(PY) -m benchmarks.quality --seeds 1 --show
+
+zoo: dev ## diagnose models that nobody here wrote: Keras' architectures and layers, and what packages ship (an hour)
+	@$(PY) -m benchmarks.zoo
 
 storm: dev ## kill -9 at random moments over 50 jobs: every accepted job ends, none twice
 	@$(PY) -m benchmarks.kill_storm --jobs 50
