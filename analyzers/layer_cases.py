@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import permutations
 from typing import Any
 
 import keras
@@ -21,11 +23,17 @@ ROUNDING = 1e-5  # Of a standard deviation: what float32 leaves after dozens of 
 SILENT = 1e-6  # Channels that vary less are dead in both.
 
 
-def layer_cases(observer: Observer, inference: Pass, training: Pass) -> list[LayerCase]:
-    """All batch-normalizing layers in order of data flow, those that no pass reached last."""
+def layer_cases(observer: Observer, inference: Pass, trainings: Sequence[Pass]) -> list[LayerCase]:
+    """All batch-normalizing layers in order of data flow, those that no pass reached last.
+
+    `trainings`: passes in the training phase, the first of which is described. The others have other random draws, and
+    count where they were recorded: an augmentation that draws once for a whole batch (AugMix, say) moves all of its
+    samples together, which their scatter cannot show. A divergence no larger than that of two draws is chance.
+    """
     sites = {s.path: s for s in observer.subject.of_kind("batch_normalizing")}
     reached = [p for p in observer.board.order if p in sites]
-    found = [_measured(observer, inference, training, sites[p]) for p in reached]
+    recorded = [t for t in trainings if t.seen]
+    found = [_measured(observer, inference, recorded, sites[p]) for p in reached]
     return _beyond_chance(found) + [_unreached(s) for p, s in sites.items() if p not in reached]
 
 
@@ -55,8 +63,9 @@ def _beyond_chance(found: list[_Judged]) -> list[LayerCase]:
     ]
 
 
-def _measured(observer: Observer, inference: Pass, training: Pass, site: Site) -> _Judged:
+def _measured(observer: Observer, inference: Pass, trainings: Sequence[Pass], site: Site) -> _Judged:
     """What the passes say of one layer; still to be judged among the others."""
+    training = trainings[0]
     blank = _unreached(site)
     path, epsilon, seen = site.path, blank.epsilon, training.seen[site.path]
     batch = mixed(seen)
@@ -64,6 +73,7 @@ def _measured(observer: Observer, inference: Pass, training: Pass, site: Site) -
     inherited = divergence(mixed(inference.seen[path]), blank.stored, epsilon).kl - figures.kl
     rng = np.random.default_rng([observer.seed, zlib.crc32(path.encode())])
     sizes = noise.effective_stored_samples(blank.momentum, observer.batch_size)
+    drawn = _between_draws([mixed(t.seen[path]) for t in trainings], epsilon)
     laws = [noise.chance(s, epsilon, sizes, rng) for s in seen]
     uses_batch = any(c.used_batch for c in training.calls[0][path])
     case = replace(
@@ -74,7 +84,7 @@ def _measured(observer: Observer, inference: Pass, training: Pass, site: Site) -
         averaged=_averaged(training, path),
         figures=figures,
         kl=kl,
-        noise_floor=max(law.floor for law in laws),
+        noise_floor=max(drawn.kl, *(law.floor for law in laws)),
         detectable=max(law.detectable for law in laws),
         inherited=max(inherited, 0.0) if np.isfinite(inherited) else 0.0,
         at_input=_same(batch, mixed(inference.seen[path])),
@@ -87,7 +97,25 @@ def _measured(observer: Observer, inference: Pass, training: Pass, site: Site) -
         case = replace(case, clock=clock)
     # Several calls of one layer see other inputs each: only what is beyond chance in all of them counts.
     of_channels = np.max([noise.channel_p_values(s, kl, epsilon, sizes) for s in seen], axis=0)
-    return _Judged(case, max(law.p_value(figures.kl) for law in laws), of_channels)
+    p_value = 1.0 if figures.kl <= drawn.kl else max(law.p_value(figures.kl) for law in laws)
+    return _Judged(case, p_value, np.where(kl <= drawn.of_channels, 1.0, of_channels))
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """The largest divergence of any two draws from each other, in nats: the layer's mean, and each channel's."""
+
+    kl: float
+    of_channels: Array | float
+
+
+def _between_draws(batches: Sequence[Moments], epsilon: float) -> _Drawn:
+    """How far random draws alone move the statistics of one and the same sample; 0 where there is one draw."""
+    pairs = list(permutations(batches, 2))
+    if not pairs:
+        return _Drawn(0.0, 0.0)
+    each = np.max([kl_per_channel(a, b, epsilon) for a, b in pairs], axis=0)
+    return _Drawn(max(divergence(a, b, epsilon).kl for a, b in pairs), each)
 
 
 def _same(a: Moments, b: Moments) -> bool:

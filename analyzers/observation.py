@@ -7,6 +7,7 @@ from the uploaded state and the same random draws (for the same repeat), so pass
 from __future__ import annotations
 
 import contextlib
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -67,7 +68,7 @@ def windows(samples: int, batch_size: int) -> list[tuple[Rows, Rows]]:
 
 
 class Observer:
-    """Runs passes over one batch. A context manager: leaving it restores the model."""
+    """Runs passes over one batch. A context manager: leaving it restores the model, and the process's generators."""
 
     def __init__(self, subject: Subject, batch: Batch, batch_size: int, seed: int) -> None:
         self.subject, self.batch, self.seed = subject, batch, seed
@@ -78,12 +79,15 @@ class Observer:
         self.passes_run = 0
 
     def __enter__(self) -> Observer:
+        self.generators = random.getstate(), np.random.get_state()
         self.board.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.board.__exit__(kind, error, tb)
         self.state.restore(self.state.changed())
+        random.setstate(self.generators[0])
+        np.random.set_state(self.generators[1])
 
     def learn_mutable(self) -> list[str]:
         """After the first training-phase pass: which variables passes change. From then on only those are put back."""

@@ -14,6 +14,9 @@ LONGEST_REASON = 300  # The first sentence of a TensorFlow message; what follows
 MOST_VALUES = 5  # Of the user's own that are shown.
 NODES = r"\{\{.*?\}\}|\[Op:.*"  # Names of graph nodes in a TensorFlow message.
 
+FRAME = re.compile(r'Exception encountered|Graph execution error|Detected at node|<stack traces|File "|\[\[\{\{node')
+"""Lines that say where in the program, not what is wrong."""
+
 
 @contextmanager
 def explained() -> Iterator[None]:
@@ -48,7 +51,7 @@ def _reason(error: Exception) -> str:
     said = next((say(match) for match, say in known if match is not None), None)
     if said is not None:
         return said
-    lines = [x.strip() for x in text.splitlines() if x.strip() and not x.startswith("Exception encountered")]
+    lines = [x.strip() for x in text.splitlines() if x.strip() and not FRAME.match(x.strip())]
     text = re.sub(r"(/[\w.\-]+){2,}", "", re.sub(NODES, "", lines[0]) if lines else type(error).__name__)
     return text[:LONGEST_REASON].strip()
 

@@ -70,13 +70,16 @@ def channels_explain(case: Case) -> bool:
     """Whether reversing the colour channels was tried and restored the inference phase.
 
     With labels, by the loss and the decisions; without, by what the normalizing layers see against what they stored.
+    Where the training phase does better with the order as it was sent, that order cannot be wrong.
     """
-    trial = case.reversed_channels
+    trial, as_sent = case.reversed_channels, case.training.data_loss
     if trial is None:
         return False
     if trial.loss is None:
         return _agrees_reversed(trial)
     if trial.loss.z < CERTAIN_Z or trial.loss.after > (1 - RESTORED) * trial.loss.before:
+        return False
+    if as_sent is not None and as_sent < trial.loss.after:
         return False
     if trial.accuracy is None or trial.confidence is None:
         return trial.loss.after < ALL_BUT_GONE * trial.loss.before

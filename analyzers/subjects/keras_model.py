@@ -8,6 +8,7 @@ Models of Keras 2 (`tf_keras`) are read in the same way: what is asked of a laye
 from __future__ import annotations
 
 import hashlib
+import random
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -68,11 +69,18 @@ def kind_of(layer: Any) -> SiteKind | None:
     if is_a(layer, *STOCHASTIC):
         return "stochastic"
     if PREPROCESSING.match(type(layer).__module__):
-        return "augmentation" if type(layer).__name__.startswith(("Random", "Aug", "Rand", "Mix", "Cut")) else None
+        return "augmentation" if _draws(layer) else None
     rates = (getattr(layer, name, None) for name in ("dropout", "recurrent_dropout", "_dropout"))
     if takes_training_flag(layer) and any(isinstance(r, float) and r > 0 for r in rates):
         return "stochastic"
     return None
+
+
+def _draws(layer: Any) -> bool:
+    """Whether a preprocessing layer is random: it owns a generator, or is one of Keras 2, which tell by their names."""
+    return isinstance(getattr(layer, "generator", None), keras.random.SeedGenerator) or type(layer).__name__.startswith(
+        "Random"
+    )
 
 
 def is_seed(variable: Any) -> bool:
@@ -90,8 +98,9 @@ class KerasSubject:
         self.model = model
         self.layers = [(p, x) for p, x in walk(model, model.name, set())]
         found = ((p, x, kind_of(x)) for p, x in self.layers)
-        generators: list[Any] = [getattr(layer, "_random_generator", None) for _, layer in self.layers]
+        generators: list[Any] = [getattr(x, "_random_generator", None) for _, x in self.layers if is_legacy(x)]
         self._generators = [(g, g._seed) for g in generators if isinstance(getattr(g, "_seed", None), int)]
+        self._draws_elsewhere = any(is_legacy(x) or not is_own(x) for _, x in self.layers)
         self.sites = _unique([Site(p, x, k) for p, x, k in found if k is not None])
         self.input_structure = getattr(model, "_inputs_struct", getattr(model, "_nested_inputs", structure))
 
@@ -161,14 +170,17 @@ class KerasSubject:
         return list({id(v): v for v in found}.values())
 
     def set_seeds(self, seed: int) -> None:
-        """Put every random generator of the model into a state that follows from `seed` alone.
+        """Put every random generator that a layer may draw from into a state that follows from `seed` alone.
 
-        Layers of Keras 2 draw from TensorFlow's generator, with a count of their own where they were given a seed.
+        Layers of Keras 2 and custom ones draw from TensorFlow's generator, the former with a count of their own where
+        they were given a seed; AugMix and custom ones from Python's and NumPy's.
         """
-        if is_legacy(self.model):
+        if self._draws_elsewhere:  # Empties TensorFlow's cache of kernels: a third of small passes.
             tf.random.set_seed(seed)
-            for generator, first in self._generators:
-                generator._seed = first
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+        for generator, first in self._generators:
+            generator._seed = first
         for index, variable in enumerate(v for v in self.variables if is_seed(v)):
             variable.assign(np.asarray([(seed * 9973 + index * 7919) % 2**32, 0], dtype=np.uint32))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -9,7 +10,14 @@ import numpy as np
 import pytest
 
 import analyzers
+from analyzers.batches.spec import Batch
+from analyzers.case import ChannelTrial, Paired
+from analyzers.causes._shared import channels_explain
+from analyzers.evaluation import Compiled, Evaluator
+from analyzers.measuring import measure
+from analyzers.observation import Observer
 from analyzers.report import Report
+from analyzers.subjects.keras_model import KerasSubject
 from tests import ailments, specimens
 
 CODE = "input_channel_order_mismatch"
@@ -56,3 +64,19 @@ def test_other_faults_of_colour_images_are_not_taken_for_it(code: str, labelled:
     s = ailments.BY_CAUSE[code]()
     report = analyzers.diagnose(s.model, s.x, s.y if labelled else None, batch_size=s.batch_size)
     assert CODE not in [c.code for c in report.causes]
+
+
+@pytest.mark.parametrize(("trained", "explains"), [(5.0, True), (0.6, False)])
+def test_the_order_is_not_wrong_where_the_training_phase_does_better_with_it(trained: float, explains: bool) -> None:
+    model, x, y = tinted()
+    batch = Batch([x[:32]], [y[:32]], None, ["x"], ["y"])
+    evaluator = Evaluator(Compiled("sparse_categorical_crossentropy", ["accuracy"]), ["y"], batch.y, None)
+    with Observer(KerasSubject(model), batch, 32, seed=0) as observer:
+        case = measure(observer, evaluator, None, lambda fraction: None).case
+    restored = Paired(before=5.4, after=0.9, mean=4.5, standard_error=0.5)
+    case = replace(
+        case,
+        reversed_channels=ChannelTrial(restored, accuracy=0.8, accuracy_z=9.0, confidence=0.8),
+        training=case.training.model_copy(update={"data_loss": trained}),
+    )
+    assert channels_explain(case) is explains

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from analyzers.batches.spec import Batch
 from analyzers.observation import Observer, windows
@@ -68,7 +70,24 @@ def stateful() -> tuple[Any, list[np.ndarray]]:
     ]
 
 
-BUILDERS = [stateful, plain, nested, half_precision, per_step, subclass]
+@keras.saving.register_keras_serializable("tests")
+class Shaken(keras.layers.Layer):
+    """Draws from generators that are not Keras': TensorFlow's, NumPy's and Python's."""
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        if not training:
+            return inputs
+        sign = random.choice((-1.0, 1.0)) * np.random.normal(1.0, 0.1)
+        return sign * inputs + tf.random.normal(tf.shape(inputs))
+
+
+def shaken() -> tuple[Any, list[np.ndarray]]:
+    layers = [Shaken(), keras.layers.BatchNormalization(), keras.layers.Dense(2)]
+    x = np.random.default_rng(3).normal(2, 3, (20, 6)).astype("float32")
+    return keras.Sequential([keras.Input((6,)), *layers]), [x]
+
+
+BUILDERS = [stateful, plain, nested, half_precision, per_step, subclass, shaken]
 
 
 @pytest.mark.parametrize("build", BUILDERS, ids=lambda f: f.__name__)
@@ -95,6 +114,24 @@ def test_everything_is_put_back(build: Any) -> None:
     assert state.digest() == state.recorded_digest()
     assert [s.layer.call for s in subject.sites] == calls
     assert momenta == [n.momentum for n in model._flatten_layers() if hasattr(n, "momentum")]
+
+
+def test_generators_of_the_process_go_on_as_if_nothing_had_drawn() -> None:
+    model, x = shaken()
+    random.seed(1)
+    np.random.seed(1)
+    expected = random.random(), np.random.random()
+    random.seed(1)
+    np.random.seed(1)
+    with Observer(KerasSubject(model), batch_of(*x), 8, seed=0) as observer:
+        observer.run(Setting(training=True))
+    assert (random.random(), np.random.random()) == expected
+
+
+def test_random_preprocessing_is_augmentation_whatever_its_name() -> None:
+    layers = [keras.layers.Solarization(threshold_factor=0.5), keras.layers.RandomFlip(), keras.layers.Resizing(8, 8)]
+    subject = KerasSubject(keras.Sequential([keras.Input((12, 12, 3)), *layers]))
+    assert [s.layer for s in subject.of_kind("augmentation")] == layers[:2]
 
 
 def test_state_is_put_back_when_the_model_fails() -> None:
