@@ -61,5 +61,5 @@ def test_statistics_in_half_precision_are_replayed_as_closely_as_they_are_stored
 
 def test_an_error_of_tensorflow_is_told_by_what_is_wrong() -> None:
     model = keras.Sequential([keras.Input((4,), dtype="int32"), L.Embedding(5, 2)])
-    with pytest.raises(BatchMismatch, match=r"indices\[0,3\] = 9 is not in \[0, 5\)"), explained():
+    with pytest.raises(BatchMismatch, match="was given 9 and knows 0 to 4"), explained():
         model.predict(np.array([[1, 2, 3, 9]]), verbose=0)
