@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["diagnose", "diagnose_files"]
 
 Progress = Callable[[str, float], None]
-"""Called with the name of a stage (load, measure, explain, verify) and the fraction of the whole that is done."""
+"""Called with a stage (inspect, load, measure, explain, verify) and the fraction of the whole that is done."""
 
 
 def diagnose(
@@ -80,12 +80,14 @@ def diagnose_files(
     seed: int = 0,
     label_column: str | None = None,
     progress: Progress | None = None,
+    found: Callable[[str], None] | None = None,
 ) -> Report:
     """Diagnose a saved model on a batch file; what `POST /diagnose` and `phasegap diagnose` run.
 
     Formats are told by the files' names and content. Where a verified remedy (or, on batches too small to hold samples
     out, a recommended one) changed stored statistics only, the repaired model is written to `repaired_path` in the
-    format of the upload, and that remedy's `repaired_model` is true. `metrics` is comma-separated.
+    format of the upload, and that remedy's `repaired_model` is true. `metrics` is comma-separated. `found` is called
+    once, before the model is loaded, with a line on what the model file was found to hold.
 
     Raises:
         analyzers.errors.AnalysisError: the model or the batch cannot be diagnosed; the message says what to change.
@@ -103,4 +105,5 @@ def diagnose_files(
         seed=seed,
         label_column=label_column,
         progress=progress,
+        found=found,
     )

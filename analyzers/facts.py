@@ -16,6 +16,7 @@ from analyzers.batches.lazy import Samples, least_and_most, pieces
 from analyzers.batches.spec import Batch, Conversion
 from analyzers.evaluation import Compiled, describe
 from analyzers.report import ArrayFacts, BatchFacts, Check, Environment, ModelFacts
+from analyzers.report_static import StaticFacts
 from analyzers.traced import Subject
 
 HARMLESS = (
@@ -35,6 +36,7 @@ class Source:
     remark: str | None = None
     model_sha256: str | None = None
     batch_sha256: str | None = None
+    static: StaticFacts | None = None
 
 
 def model_facts(subject: Subject, compiled: Compiled, source: Source) -> ModelFacts:
@@ -55,6 +57,7 @@ def model_facts(subject: Subject, compiled: Compiled, source: Source) -> ModelFa
         metrics=metrics,
         stochastic_layers=[s.path for s in drawn],
         sha256=source.model_sha256,
+        static=source.static,
     )
 
 

@@ -29,7 +29,10 @@ from analyzers.report import Check, Report, Timing
 from analyzers.reported import reproduce
 from analyzers.running import within_memory
 from analyzers.signature import specs, structure
+from analyzers.static_facts import static_facts
 from analyzers.subjects.loading import LoadedModel, load_model
+from analyzers.subjects.outline import read_outline
+from analyzers.subjects.outline_words import note
 from analyzers.subjects.repair import write_repaired
 from analyzers.traced import Subject, checks, subject_of
 from analyzers.verdict import decide
@@ -61,15 +64,19 @@ def diagnose_saved(
     repaired_path: Path | None = None,
     label_column: str | None = None,
     progress: Progress | None = None,
+    found: Callable[[str], None] | None = None,
     **options: Any,
 ) -> Report:
     """See `analyzers.diagnose_files`."""
     began = time.perf_counter()
     tell = progress or _silent
-    tell("load", 0.0)
+    tell("inspect", 0.0)
+    outline = read_outline(model_path)
+    (found or _unheard)(note(outline))
+    tell("load", 0.02)
     with tempfile.TemporaryDirectory(prefix="phasegap-") as scratch:
         raw = read_batch(batch_path, label_column, Path(scratch))
-        loaded = load_model(model_path)
+        loaded = load_model(model_path, outline)
         source = Source(
             loaded.format,
             loaded.keras_version,
@@ -78,6 +85,7 @@ def diagnose_saved(
             loaded.remark,
             _sha256(model_path),
             _sha256(batch_path),
+            static_facts(outline),
         )
         report, prescription = _diagnose(loaded.model, raw, source, Options(**options), tell, began)
     if repaired_path is not None and prescription.constants:
@@ -210,3 +218,7 @@ def _sha256(path: Path) -> str:
 
 def _silent(stage: str, fraction: float) -> None:
     """Progress that nobody listens to."""
+
+
+def _unheard(line: str) -> None:
+    """A note that nobody reads."""

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from analyzers.report_base import Number, Part
 from analyzers.report_layers import DepthPoint, Explanation, LayerFinding
+from analyzers.report_static import StaticFacts
 
 SCHEMA_VERSION: Literal["1"] = "1"
 
@@ -151,7 +152,9 @@ class Phases(Part):
 
 
 class ModelFacts(Part):
-    """What the model file says about itself. `route` is what it was loaded and run by, with its version."""
+    """What the model file says about itself. `route` is what it was loaded and run by, with its version; `static` what
+    was found in it before, None for a model that came as no file.
+    """
 
     name: str
     format: str
@@ -166,6 +169,7 @@ class ModelFacts(Part):
     metrics: list[str] = []
     stochastic_layers: list[str] = []
     sha256: str | None = None
+    static: StaticFacts | None = None
 
 
 class ArrayFacts(Part):

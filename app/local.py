@@ -35,7 +35,9 @@ def diagnose_locally(
 
     try:
         figures = _figures(reported)
-        report = analyzers.diagnose_files(model, batch, reported=figures, progress=_progress(), **options)
+        report = analyzers.diagnose_files(
+            model, batch, reported=figures, progress=_progress(), found=_found(), **options
+        )
     except AnalysisError as error:
         return problem_document(error.code, str(error))
     except Problem as problem:
@@ -86,3 +88,8 @@ def _progress() -> Any:
         print(f"\r{stage:<10} {fraction:4.0%}", end="" if fraction < 1 else "\n", file=sys.stderr, flush=True)
 
     return show
+
+
+def _found() -> Any:
+    """Shows on a terminal what was found in the model file."""
+    return (lambda line: print(f"\r{line}", file=sys.stderr)) if sys.stderr.isatty() else None

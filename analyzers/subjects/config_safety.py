@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from analyzers.errors import ModelNeedsCustomCode, ModelUnreadable, ModelUnsafe
+from analyzers.subjects.class_lists import listed
 from analyzers.subjects.tensor_functions import OPERATIONS, refused
 
 FOREIGN_CODE = {
@@ -93,7 +94,7 @@ def check_config(config: dict[str, Any], known: Vocabulary) -> None:
     settings = config.get("compile_config")
     for found in _objects(settings, COMPILE_SETTINGS):
         _check_no_code(found)
-    strangers: dict[str, None] = {}
+    strangers: dict[str, list[str]] = {}
     nameless: dict[str, None] = {}
     for found in _objects({key: value for key, value in config.items() if key != "compile_config"}, "", is_layer=True):
         _check_no_code(found)
@@ -104,9 +105,10 @@ def check_config(config: dict[str, Any], known: Vocabulary) -> None:
         if known.calls_functions and found.config["class_name"] in OPERATIONS:
             _check_function(found)
         elif not _is_known(found, known):
-            strangers[str(found.config.get("registered_name") or found.config["class_name"])[:100]] = None
+            name = str(found.config.get("registered_name") or found.config["class_name"])[:100]
+            strangers.setdefault(name, []).append(found.path)
     if strangers:
-        raise _strange(list(strangers))
+        raise _strange(strangers)
     if nameless:
         raise _without_names(list(nameless))
 
@@ -222,24 +224,23 @@ def _is_known(found: _Found, known: Vocabulary) -> bool:
     return name == "function" or not found.is_layer or known.is_layer(name)
 
 
-def _strange(names: list[str]) -> ModelNeedsCustomCode | ModelUnreadable:
-    listed = ", ".join(f"`{name}`" for name in names[:10])
-    if all(name in OPERATIONS for name in names):
+def _strange(users: dict[str, list[str]]) -> ModelNeedsCustomCode | ModelUnreadable:
+    if all(name in OPERATIONS for name in users):
         return ModelUnreadable(
-            f"The model was written by Keras 2 with TensorFlow functions between its layers ({listed}), which Keras 3 "
-            "cannot rebuild. Replace them by layers, or build the model in Keras 3, load its weights, save it."
+            f"The model was written by Keras 2 with TensorFlow functions between its layers: {listed(users)}, which "
+            "Keras 3 cannot rebuild. Replace them by layers, or build the model in Keras 3, load its weights, save it."
         )
     return ModelNeedsCustomCode(
-        f"The model uses classes that are not part of Keras: {listed}. Their code does not travel with the file and is "
-        "not run here. Send a SavedModel of both phases (`keras.export.ExportArchive`), which needs none, rebuild the "
-        "model from layers of Keras, or ask the operator of this service to register the classes."
+        f"The model uses classes that are not part of Keras: {listed(users)}. Their code does not travel with the "
+        "file and is not run here. Send a SavedModel of both phases (`keras.export.ExportArchive`), which needs none, "
+        "rebuild the model from layers of Keras, or ask the operator of this service to register the classes."
     )
 
 
 def _without_names(paths: list[str]) -> ModelNeedsCustomCode:
-    listed = ", ".join(f"`{path}`" for path in paths[:10]) + (f" and {len(paths) - 10} more" if len(paths) > 10 else "")
+    named = ", ".join(f"`{path}`" for path in paths[:10]) + (f" and {len(paths) - 10} more" if len(paths) > 10 else "")
     return ModelNeedsCustomCode(
-        f"A function without a name was used in {listed}, and the file says `{ANONYMOUS}` in its place: what it "
+        f"A function without a name was used in {named}, and the file says `{ANONYMOUS}` in its place: what it "
         "computed cannot be guessed. Build the model with a function that Keras names, such as `relu` or `leaky_relu`, "
         "load the weights into it and save it again; or send a SavedModel, which holds what functions compute."
     )

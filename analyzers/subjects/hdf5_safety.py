@@ -24,6 +24,12 @@ BOMB_FLOOR_BYTES = 1 << 24
 MAX_EXPANSION = 100
 """How many times its stored size a dataset may declare. Keras stores weights unpacked."""
 
+MAX_ATTRIBUTE_BYTES = 1 << 26
+"""64 MiB in one attribute, twice what a configuration may have."""
+
+MAX_TEXTS = 50_000
+"""Names in one attribute: EfficientNetV2-L has 3100 variables in all."""
+
 WEIGHT_KINDS = "fiubVS"
 """NumPy's kinds of numbers, raw bytes (bfloat16 is stored so) and text of fixed length. References and data of free
 length are none."""
@@ -50,6 +56,28 @@ def check_hdf5(file: h5py.File) -> None:
             seen.add(address)
             if isinstance(item, h5py.Group):
                 open_groups.append((item, depth + 1))
+
+
+def attribute(item: Any, name: str) -> Any:
+    """An attribute's value, None where there is none.
+
+    Raises:
+        ModelUnsafe: absurdly large.
+        ModelUnreadable: more texts of free length than a model has variables. HDF5 does not tell how long each is, and
+            Keras reads the same ones when it loads the file: the sandbox bounds what they take.
+    """
+    attributes = item.attrs
+    if name not in attributes:
+        return None
+    found = attributes.get_id(name)
+    count = math.prod(found.shape or ())
+    if found.shape is None or not count:
+        return []  # HDF5 fails where it is asked for the size of nothing
+    if max(count * found.dtype.itemsize, found.get_storage_size()) > MAX_ATTRIBUTE_BYTES:
+        raise ModelUnsafe(f"The file's attribute {_shown(name)} is larger than {MAX_ATTRIBUTE_BYTES >> 20} MiB.")
+    if found.dtype.kind == "O" and count > MAX_TEXTS:
+        raise ModelUnreadable(f"The file's attribute {_shown(name)} is no list that Keras writes.")
+    return attributes[name]
 
 
 def _checked_child(group: h5py.Group, name: str) -> Any:

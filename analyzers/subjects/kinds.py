@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 from analyzers.errors import ModelUnreadable, UnsupportedModelFormat
+from analyzers.subjects.saved_model_archive import contents, is_checkpoint
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
@@ -41,7 +42,8 @@ ONNX_STARTS = (b"\x08\x03", b"\x08\x04", b"\x08\x05", b"\x08\x06", b"\x08\x07", 
 
 
 def kind_of(path: Path) -> str:
-    """ "keras" for a `.keras` archive, "h5" for an HDF5 file, "saved_model" for an archive that may hold such a folder.
+    """ "keras" for a `.keras` archive, "h5" for an HDF5 file, "saved_model" for an archive that may hold such a
+    folder, or a checkpoint.
 
     Raises:
         UnsupportedModelFormat: anything else; the message says what it looks like.
@@ -68,7 +70,7 @@ def _zip_kind(path: Path) -> str:
         raise ModelUnreadable("The model archive is damaged or cut short. Send it again.") from error
     if any(name in ("config.json", "model.weights.h5") for name in names):
         return "keras"
-    if any(name.rsplit("/", 1)[-1] in SAVED_MODEL_GRAPHS for name in names):
+    if any(name.rsplit("/", 1)[-1] in SAVED_MODEL_GRAPHS for name in names) or is_checkpoint(names):
         return "saved_model"
     raise UnsupportedModelFormat(f"{_zip_look(names)} {EXPECTED}")
 
@@ -81,7 +83,10 @@ def _zip_look(names: list[str]) -> str:
         return "The model file is a NumPy archive, perhaps the batch: were the two files swapped?"
     if "config.json" in ends:
         return "The archive holds the model in a folder, not at its top: zip the files themselves."
-    return "The archive holds no Keras model."
+    inside = next((name for name in names if name.lower().endswith((".keras", ".h5", ".hdf5"))), None)
+    if inside is not None:
+        return f"The archive holds the file {inside.rsplit('/', 1)[-1][:80]!r}: send that file itself."
+    return f"The archive holds no Keras model. {contents(names)}"
 
 
 def _look(head: bytes) -> str:

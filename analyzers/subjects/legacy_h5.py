@@ -1,56 +1,80 @@
-"""`.h5` files as Keras wrote them before `.keras`: the configuration in an attribute, the weights in groups."""
+"""`.h5` files: full models as Keras wrote them before `.keras`, and weights alone in either of Keras' layouts."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import h5py
 
 from analyzers.errors import ModelUnreadable, UnsupportedModelFormat
+from analyzers.subjects import outline_legacy, outline_weights
 from analyzers.subjects.facts import ModelFile, normalized_compile_config, scalar_count, text
-from analyzers.subjects.hdf5_safety import check_hdf5
+from analyzers.subjects.hdf5_safety import attribute, check_hdf5
 from analyzers.subjects.json_text import parse_json
+from analyzers.subjects.outline_config import described
+from analyzers.subjects.outline_facts import Outline
+from analyzers.subjects.outline_models import of_config
+from analyzers.subjects.outline_words import telling
 
 ITERATION_NAMES = frozenset({"iter", "iter:0", "iteration", "iteration:0", "iterations", "iterations:0"})
 """Last parts of the names that Keras versions gave the optimizer's step count."""
 
+SHOWN = 5
+"""Names of a foreign file's contents in a message: enough to recognize it."""
 
-def read_legacy_h5(path: Path) -> ModelFile:
-    """Facts of a full-model `.h5` file whose links and datasets have been checked.
+BATCH_NAMES = frozenset({"x", "y", "x_0", "y_0", "sample_weight", "x_train", "x_test"})
+
+
+def read_hdf5_model(path: Path) -> Outline:
+    """The outline of an `.h5` file, full model or weights alone, whose links and datasets have been checked.
 
     Raises:
-        UnsupportedModelFormat: the file holds weights only, or is no Keras file.
+        UnsupportedModelFormat: the file is no Keras file.
         ModelUnreadable: damaged.
         ModelUnsafe: the file reaches outside itself or declares absurd sizes.
     """
     with h5py.File(path, "r") as file:
         check_hdf5(file)
-        if "model_config" not in file.attrs:
-            raise UnsupportedModelFormat(_not_a_model(file))
-        if not isinstance(file.get("model_weights"), h5py.Group):
+        if "model_config" in file.attrs:
+            return _full_model(file)
+        if "layer_names" in file.attrs or "layer_names0" in file.attrs:
+            return outline_legacy.alone(file)
+        if any(isinstance(file.get(place), h5py.Group) for place in (*outline_weights.LISTS, "vars")):
+            return outline_weights.alone(file)
+        raise UnsupportedModelFormat(_not_a_model(file))
+
+
+def _full_model(file: h5py.File) -> Outline:
+    config = _json_attribute(file, "model_config")
+    weights = file.get("model_weights")
+    within = weights if isinstance(weights, h5py.Group) else file
+    version, backend = (text(attribute(file, k)) or text(attribute(within, k)) for k in ("keras_version", "backend"))
+    outline = of_config("h5", config, version, backend)
+    with telling(outline):
+        if within is file:
             raise ModelUnreadable("The file has a configuration but no weights. Save the whole model: `model.save()`.")
-        return ModelFile(
-            format="h5",
-            config=_attribute(file, "model_config"),
-            keras_version=text(file.attrs.get("keras_version"))
-            or text(file["model_weights"].attrs.get("keras_version")),
-            compile_config=_compile_config(file),
-            optimizer_iterations=_iterations(file),
-        )
+        held = outline_legacy.with_config(weights, described(config))
+        settings = _json_attribute(file, "training_config") if "training_config" in file.attrs else None
+        compiled = normalized_compile_config(settings)
+        steps = _iterations(file)
+    facts = ModelFile("h5", config, version, compiled, steps)
+    return replace(
+        outline,
+        normalizing=held.normalizing,
+        moved=held.moved,
+        optimizer_iterations=steps,
+        parameters=held.parameters,
+        file=facts,
+    )
 
 
-def _attribute(file: h5py.File, name: str) -> dict[str, Any]:
-    value = file.attrs[name]
+def _json_attribute(file: h5py.File, name: str) -> dict[str, Any]:
+    value = attribute(file, name)
     if not isinstance(value, str | bytes):
         raise ModelUnreadable(f"The file's {name} is no text: it is damaged.")
     return parse_json(value, name)
-
-
-def _compile_config(file: h5py.File) -> dict[str, Any] | None:
-    if "training_config" not in file.attrs:
-        return None
-    return normalized_compile_config(_attribute(file, "training_config"))
 
 
 def _iterations(file: h5py.File) -> int | None:
@@ -68,7 +92,10 @@ def _iterations(file: h5py.File) -> int | None:
 
 
 def _not_a_model(file: h5py.File) -> str:
-    weights_only = "layer_names" in file.attrs or "layers" in file or "_layer_checkpoint_dependencies" in file
-    if weights_only:
-        return "The file holds weights only, without their model. Send the whole model: `model.save('model.keras')`."
-    return "The HDF5 file holds no Keras model. Send the whole model: `model.save('model.keras')`."
+    held = sorted(file)
+    shown = ", ".join(f"`{name[:60]}`" for name in held[:SHOWN]) + (
+        f" and {len(held) - SHOWN} more" if len(held) > SHOWN else ""
+    )
+    what = f"it holds {shown}" if held else "it is empty"
+    swapped = ", which look like a sample batch: were the two files swapped?" if BATCH_NAMES & set(held) else "."
+    return f"The HDF5 file holds no Keras model: {what}{swapped} Send the whole model: `model.save('model.keras')`."

@@ -15,18 +15,16 @@ from typing import Any
 
 import keras
 
-from analyzers.errors import ModelNeedsCustomCode, ModelUnreadable
+from analyzers.errors import ModelNeedsCustomCode, ModelUnreadable, UnsupportedModelFormat
 from analyzers.subjects import legacy_keras
 from analyzers.subjects.config_safety import Vocabulary, check_compile_settings, check_config
 from analyzers.subjects.facts import ModelFile
 from analyzers.subjects.families import is_model
-from analyzers.subjects.keras_archive import read_keras_archive
 from analyzers.subjects.keras_errors import explained
-from analyzers.subjects.kinds import kind_of
-from analyzers.subjects.legacy_h5 import read_legacy_h5
+from analyzers.subjects.outline import read_outline
+from analyzers.subjects.outline_facts import Outline
+from analyzers.subjects.outline_words import clause, telling
 from analyzers.subjects.saved_model import load_saved_model
-
-READERS = {"keras": read_keras_archive, "h5": read_legacy_h5}
 
 
 @dataclass(frozen=True)
@@ -56,8 +54,10 @@ class LoadedModel:
     remark: str | None = None
 
 
-def load_model(path: Path) -> LoadedModel:
+def load_model(path: Path, outline: Outline | None = None) -> LoadedModel:
     """Load a `.keras` or full-model `.h5`/`.hdf5` file, or an archive of a SavedModel folder.
+
+    `outline` is what `read_outline` found in it, where that was asked before.
 
     Raises:
         UnsupportedModelFormat: no Keras model of these formats.
@@ -66,7 +66,9 @@ def load_model(path: Path) -> LoadedModel:
         ModelNeedsCustomCode: it uses classes that are not part of Keras.
         NoPhaseInformation: a SavedModel of one phase without moving statistics.
     """
-    model, facts = load_saved_model(path) if kind_of(path) == "saved_model" else _load_keras(path)
+    outline = outline or read_outline(path)
+    with telling(outline):
+        model, facts = load_saved_model(path) if outline.format == "saved_model" else _load_keras(path, outline)
     return LoadedModel(
         model=model,
         format=facts.format,
@@ -78,8 +80,12 @@ def load_model(path: Path) -> LoadedModel:
     )
 
 
-def _load_keras(path: Path) -> tuple[Any, ModelFile]:
-    facts = inspect(path)
+def _load_keras(path: Path, outline: Outline) -> tuple[Any, ModelFile]:
+    facts = outline.file
+    if facts is None:
+        raise UnsupportedModelFormat(
+            f"The file holds {clause(outline)}, without their model. Send the whole model: `model.save('model.keras')`."
+        )
     first, second = ("tf_keras", "keras") if legacy_keras.is_by_keras_2(facts.keras_version) else ("keras", "tf_keras")
     try:
         return _load(path, facts, first), facts
@@ -88,12 +94,6 @@ def _load_keras(path: Path) -> tuple[Any, ModelFile]:
             with contextlib.suppress(ModelUnreadable, ModelNeedsCustomCode):
                 return _load(path, facts, second), facts
         raise
-
-
-def inspect(path: Path) -> ModelFile:
-    """What the file says of itself, its parts checked; nothing of the model is run. Raises as `load_model` does."""
-    with explained("is damaged or cut short"):
-        return READERS[kind_of(path)](path)
 
 
 def _is_registered(name: str) -> bool:

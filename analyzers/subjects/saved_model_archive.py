@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import copy
 import gzip
+import re
 import shutil
 import tarfile
 import zipfile
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -27,8 +29,22 @@ from analyzers.subjects.archive import (
 
 GZIP_MAGIC = b"\x1f\x8b"
 GRAPH = "saved_model.pb"
+INDEX = ".index"
+SHARD = re.compile(r"\.data-\d{5}-of-\d{5}$")
+"""What the files of a TensorFlow checkpoint end in."""
+
+SHOWN = 4
+"""Members named in a message: enough to recognize an archive by."""
+
+DAMAGED = (
+    tarfile.TarError, zipfile.BadZipFile, EOFError, gzip.BadGzipFile, NotImplementedError, ValueError, zlib.error
+)  # fmt: skip
+"""What readers of archives raise on broken ones."""
+
 CHUNK = 1 << 20
 """1 MiB at a time while copying: constant memory for any size."""
+
+FILE_AND_FOLDER = "The archive has a member that is a file and a folder at once."
 
 NOT_OURS = ("__MACOSX/", ".DS_Store")
 """What archivers of other systems add."""
@@ -42,13 +58,26 @@ def unpack(path: Path, folder: Path) -> str:
         ModelUnreadable: damaged or cut short.
         UnsupportedModelFormat: no SavedModel in it, or several.
     """
+    return root_of(unpack_members(path, folder, lambda _: True))
+
+
+def unpack_members(path: Path, folder: Path, wanted: Callable[[str], bool]) -> list[str]:
+    """Unpack those members of an archive whose names are `wanted` into the empty `folder`; returns all names.
+
+    Raises:
+        ModelUnsafe: members outside of the archive, doubled, linked, or unpacking to absurd sizes.
+        ModelUnreadable: damaged or cut short.
+    """
+    unpack_all = _unpack_zip if zipfile.is_zipfile(path) else _unpack_tar
     try:
-        names = list(_unpack_zip(path, folder) if zipfile.is_zipfile(path) else _unpack_tar(path, folder))
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, gzip.BadGzipFile, NotImplementedError, ValueError) as error:
+        names = list(unpack_all(path, folder, wanted))
+    except DAMAGED as error:
         raise ModelUnreadable("The model archive is damaged or cut short. Send it again.") from error
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-        raise ModelUnsafe("The archive has a member that is a file and a folder at once.") from error
-    return _root(names)
+        raise ModelUnsafe(FILE_AND_FOLDER) from error
+    if {str(folder) for name in names for folder in PurePosixPath(name).parents} & set(names):
+        raise ModelUnsafe(FILE_AND_FOLDER)
+    return names
 
 
 def repack(upload: Path, destination: Path, root: str, contents: Mapping[str, Path | None]) -> list[str]:
@@ -61,7 +90,8 @@ def repack(upload: Path, destination: Path, root: str, contents: Mapping[str, Pa
     return pack(upload, destination, wanted)
 
 
-def _root(names: list[str]) -> str:
+def root_of(names: list[str]) -> str:
+    """Where among an archive's members the SavedModel stands. Raises UnsupportedModelFormat where there is none."""
     found = [n for n in names if PurePosixPath(n).name == GRAPH]
     if len(found) == 1:
         return "" if found[0] == GRAPH else str(PurePosixPath(found[0]).parent)
@@ -70,8 +100,28 @@ def _root(names: list[str]) -> str:
     if any(PurePosixPath(n).name == "saved_model.pbtxt" for n in names):
         raise ModelUnreadable("The SavedModel's graph is written as text (`saved_model.pbtxt`). Save it as binary.")
     raise UnsupportedModelFormat(
-        f"The archive holds no {GRAPH}: it is no SavedModel folder. Send one, a .keras file or a full-model .h5 file."
+        f"The archive holds no {GRAPH}: it is no SavedModel folder. {contents(names)} Send the whole folder, a .keras "
+        "file or a full-model .h5 file."
     )
+
+
+def contents(names: list[str]) -> str:
+    """An archive's members in one sentence, the first few by name."""
+    shown = ", ".join(f"`{name[:60]}`" for name in names[:SHOWN])
+    rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"It holds {shown}{rest}." if names else "It is empty."
+
+
+def is_small(name: str) -> bool:
+    """Whether a member is read before the weights are: what describes a SavedModel."""
+    return PurePosixPath(name).name in (GRAPH, "keras_metadata.pb")
+
+
+def is_checkpoint(names: Iterable[str]) -> bool:
+    """Whether members are those of a TensorFlow checkpoint: an index and shards of data, and no graph beside them."""
+    names = list(names)
+    parts = any(n.endswith(INDEX) for n in names) and any(SHARD.search(n) for n in names)
+    return parts and not any(PurePosixPath(n).name.startswith(GRAPH) for n in names)
 
 
 class _Budget:
@@ -100,13 +150,17 @@ class _Budget:
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("xb") as file:
             while chunk := data.read(CHUNK):
-                self.unpacked += len(chunk)
-                if self.unpacked > self.most:
-                    raise ModelUnsafe("The archive unpacks to absurdly more than it stores: no trained weights do.")
+                self.count(len(chunk))
                 file.write(chunk)
 
+    def count(self, size: int) -> None:
+        """Take so many bytes off the budget."""
+        self.unpacked += size
+        if self.unpacked > self.most:
+            raise ModelUnsafe("The archive unpacks to absurdly more than it stores: no trained weights do.")
 
-def _unpack_zip(path: Path, folder: Path) -> Iterator[str]:
+
+def _unpack_zip(path: Path, folder: Path, wanted: Callable[[str], bool]) -> Iterator[str]:
     size = path.stat().st_size
     budget = _Budget(size)
     with zipfile.ZipFile(path) as archive:
@@ -115,12 +169,13 @@ def _unpack_zip(path: Path, folder: Path) -> Iterator[str]:
             name = budget.name(info.filename)
             if info.is_dir() or _is_foreign(name):
                 continue
-            with archive.open(info) as data:
-                budget.copy(data, folder / name)
+            if wanted(name):
+                with archive.open(info) as data:
+                    budget.copy(data, folder / name)
             yield name
 
 
-def _unpack_tar(path: Path, folder: Path) -> Iterator[str]:
+def _unpack_tar(path: Path, folder: Path, wanted: Callable[[str], bool]) -> Iterator[str]:
     budget = _Budget(path.stat().st_size)
     with _open_tar(path) as archive:
         for info in archive:
@@ -129,12 +184,19 @@ def _unpack_tar(path: Path, folder: Path) -> Iterator[str]:
                 continue
             if not info.isreg() or info.issparse():
                 raise ModelUnsafe(f"The archive's member {name[:80]!r} is a link or device, not a file.")
-            data = archive.extractfile(info)
-            assert data is not None
-            budget.copy(data, folder / name)
-            if (folder / name).stat().st_size != info.size:
-                raise ModelUnreadable("The model archive is cut short. Send it again.")
+            if wanted(name):
+                _unpack_file(archive, info, folder / name, budget)
+            else:
+                budget.count(info.size)
             yield name
+
+
+def _unpack_file(archive: tarfile.TarFile, info: tarfile.TarInfo, target: Path, budget: _Budget) -> None:
+    data = archive.extractfile(info)
+    assert data is not None
+    budget.copy(data, target)
+    if target.stat().st_size != info.size:
+        raise ModelUnreadable("The model archive is cut short. Send it again.")
 
 
 def _is_foreign(name: str) -> bool:

@@ -154,11 +154,8 @@ def _root(name: str) -> Found:
 
 
 def _described(objects: Objects, metadata: Metadata) -> Iterator[Found]:
-    names = {d.place: d.name for d in metadata.layers}
     for described in metadata.layers:
-        steps = described.place.split(".")
-        above = [p for i in range(1, len(steps)) if (p := ".".join(steps[:i])) in names]
-        path = "/".join([*(names[p] for p in above), described.name])
+        path = metadata.path(described)
         own = _own(objects, described.node) if described.node < len(objects.children) else {}
         yield Found(path, _layer(described, own), own, described.class_name, described.stateful, True)
 

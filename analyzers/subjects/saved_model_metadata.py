@@ -16,7 +16,7 @@ import keras
 
 from analyzers.errors import ModelUnreadable, ModelUnsafe
 from analyzers.subjects.config_safety import check_compile_settings
-from analyzers.subjects.facts import normalized_compile_config
+from analyzers.subjects.facts import normalized_compile_config, text
 from analyzers.subjects.json_text import MAX_BYTES, parse_json
 
 FILE = "keras_metadata.pb"
@@ -45,6 +45,14 @@ class Metadata:
 
     layers: list[Described]
     compile_config: dict[str, Any] | None
+    keras_version: str | None = None
+
+    def path(self, layer: Described) -> str:
+        """The names from the outermost model inwards."""
+        names = {d.place: d.name for d in self.layers}
+        steps = layer.place.split(".")
+        above = [p for i in range(1, len(steps)) if (p := ".".join(steps[:i])) in names]
+        return "/".join([*(names[p] for p in above), layer.name])
 
 
 def read_metadata(folder: Path) -> Metadata | None:
@@ -59,15 +67,16 @@ def read_metadata(folder: Path) -> Metadata | None:
         return None
     if path.stat().st_size > MAX_BYTES:
         raise ModelUnsafe(f"The SavedModel's {FILE} is larger than {MAX_BYTES >> 20} MiB. No real model's is.")
-    layers, compile_config = [], None
-    for place, kind, number, text in _objects(path.read_bytes()):
+    layers, compile_config, version = [], None, None
+    for place, kind, number, written in _objects(path.read_bytes()):
         if kind.startswith("_tf_keras_") and kind not in NO_LAYERS:
-            content = parse_json(text, FILE)
+            content = parse_json(written, FILE)
             layers.append(_described(number, place, content))
             if place == "root":
                 check_compile_settings(_settings(content))
                 compile_config = normalized_compile_config(_modern(_settings(content)))
-    return Metadata(layers, compile_config) if layers else None
+                version = text(content.get("keras_version"))
+    return Metadata(layers, compile_config, version) if layers else None
 
 
 def _objects(content: bytes) -> Iterator[tuple[str, str, int, bytes]]:

@@ -23,7 +23,7 @@ from app.jobs.states import ENDED
 POLL_S = 0.25
 DESCRIPTION = (
     "The events `queued`, `running`, `progress` and, as the last, `succeeded`, `failed` or `cancelled`. "
-    "Each has the job's `status`, `stage` and `fraction`."
+    "Each has the job's `status`, `stage` and `fraction`; one has a `note` of what the model file was found to be."
 )
 
 router = APIRouter(prefix="/diagnoses", tags=["diagnoses"])

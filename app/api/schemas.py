@@ -31,6 +31,7 @@ class Progress(BaseModel):
 
     stage: str = Field(examples=["measure"])
     fraction: float = Field(ge=0, le=1)
+    note: str | None = Field(default=None, description="What was found in the model file before it was loaded.")
 
 
 class Job(BaseModel):
@@ -111,7 +112,7 @@ def _common(diagnosis: Diagnosis) -> dict[str, Any]:
         "created_at": at(diagnosis.created_at),
         "started_at": at(diagnosis.started_at),
         "finished_at": at(diagnosis.finished_at),
-        "progress": Progress(stage=diagnosis.stage, fraction=diagnosis.fraction),
+        "progress": Progress(stage=diagnosis.stage, fraction=diagnosis.fraction, note=diagnosis.note),
         "model_name": diagnosis.model_name,
         "model_file_name": diagnosis.file_name,
     }

@@ -52,12 +52,14 @@ class Lifecycle:
             ).one()
             return _claim(row[0], row[1])
 
-    def progress(self, claim: Claim, stage: str, fraction: float) -> None:
-        """Note how far a run has come."""
-        changed = _guarded(claim.id, claim.attempt, "running").values(stage=stage, fraction=fraction)
+    def progress(self, claim: Claim, stage: str, fraction: float, note: str | None = None) -> None:
+        """Note how far a run has come. A note stands until another takes its place."""
+        values: dict[str, Any] = {"stage": stage, "fraction": fraction} | ({"note": note} if note else {})
+        changed = _guarded(claim.id, claim.attempt, "running").values(**values)
         with self._database.transaction() as session:
             if _hit(session, changed):
-                record_event(session, claim.id, "progress", _state("running", stage, fraction))
+                state = _state("running", stage, fraction) | ({"note": note} if note else {})
+                record_event(session, claim.id, "progress", state)
 
     def holds(self, claim: Claim) -> bool:
         """Whether the run is still wanted: not cancelled, deleted or given to another worker."""
@@ -108,6 +110,7 @@ class Lifecycle:
             worker_id=None,
             stage="queued",
             fraction=0.0,
+            note=None,
         )
         with self._database.transaction() as session:
             if not _hit(session, changed):

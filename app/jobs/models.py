@@ -31,6 +31,7 @@ class Diagnosis(Base):
     worker_id: Mapped[str | None] = mapped_column(sa.String(64), index=True)
     stage: Mapped[str] = mapped_column(sa.String(32), default="queued")
     fraction: Mapped[float] = mapped_column(sa.Float, default=0.0)
+    note: Mapped[str | None] = mapped_column(sa.String(200))
     options: Mapped[dict[str, Any]] = mapped_column(sa.JSON, default=dict)
     content_hash: Mapped[str] = mapped_column(sa.String(64))
     model_stem: Mapped[str] = mapped_column(sa.String(200))

@@ -48,6 +48,7 @@ def diagnose(room: Room, held: list[str]) -> None:
     """The errand that guests exist for."""
     task = Task.model_validate_json((room.folder / TASK).read_bytes())
     use_threads(room.limits.threads)
+    progress = Progress(room)
     report = analyzers.diagnose_files(
         room.folder / IN / task.model_file,
         room.folder / IN / task.batch_file,
@@ -58,7 +59,8 @@ def diagnose(room: Room, held: list[str]) -> None:
         reported=task.reported,
         seed=task.seed,
         label_column=task.label_column,
-        progress=Progress(room),
+        progress=progress,
+        found=lambda line: progress("inspect", 0.0, line),
     )
     leave_report(room, report.model_copy(update={"id": task.diagnosis_id}))
 
@@ -83,8 +85,10 @@ class Progress:
     def __init__(self, room: Room) -> None:
         self._file = _open(room, PROGRESS)
 
-    def __call__(self, stage: str, fraction: float) -> None:
-        line = {"stage": stage, "fraction": min(1.0, max(0.0, float(fraction)))}
+    def __call__(self, stage: str, fraction: float, note: str | None = None) -> None:
+        line: dict[str, object] = {"stage": stage, "fraction": min(1.0, max(0.0, float(fraction)))}
+        if note:
+            line["note"] = note
         os.write(self._file, json.dumps(line).encode() + b"\n")
 
 

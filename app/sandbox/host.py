@@ -25,7 +25,7 @@ from app.sandbox.isolation import CANARY, Findings
 from app.sandbox.jobfolder import LOG, REHEARSAL, JobFolder
 from app.sandbox.protocol import Limits, Outcome, Task
 from app.sandbox.settling import settle
-from app.sandbox.supervision import Supervision
+from app.sandbox.supervision import OnProgress, Supervision
 from app.sandbox.warm import SandboxUnavailable, WarmParent
 
 __all__ = ["Sandbox", "SandboxUnavailable"]
@@ -66,7 +66,7 @@ class Sandbox:
         task: Task,
         limits: Limits,
         *,
-        on_progress: Callable[[str, float], None],
+        on_progress: OnProgress,
         should_stop: Callable[[], bool],
     ) -> Outcome:
         """Run one diagnosis to its end, however it ends."""
@@ -133,7 +133,7 @@ def _rehearse(parent: WarmParent) -> str:
         Path(path, "job").mkdir()
         with JobFolder(Path(path, "job"), task) as folder:
             with Supervision(parent, folder, REHEARSAL_LIMITS) as supervision:
-                end = supervision.run("rehearse", lambda stage, fraction: None, lambda: False)
+                end = supervision.run("rehearse", lambda *_: None, lambda: False)
             said, log = folder.read(REHEARSAL, 1 << 16), folder.read(LOG, 1 << 16) or b""
     if end != 0 or said is None:
         parent.close()

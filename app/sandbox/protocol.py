@@ -16,6 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field
 UNCAGED = 69
 """A guest's exit status where it could not lock itself in, and so has not touched the upload."""
 
+NOTE = r"^[ -~]{1,160}$"
+"""A note beside the progress: a line of plain ASCII, since it comes from the guest and may quote a stranger's file."""
+
 OutcomeKind = Literal["succeeded", "refused", "timed_out", "out_of_memory", "crashed", "cancelled"]
 
 
@@ -61,6 +64,7 @@ class ProgressLine(BaseModel):
 
     stage: str = Field(pattern=r"^[a-z][a-z0-9_ -]{0,31}$")
     fraction: float = Field(ge=0, le=1)
+    note: str | None = Field(default=None, pattern=NOTE)
 
 
 class GuestError(BaseModel):

@@ -17,7 +17,8 @@ from app.sandbox.watch import Watch
 PATIENCE = 10.0
 """Seconds that the zygote may take to fork a guest, or to report the end of a killed one, before it counts as stuck."""
 
-OnProgress = Callable[[str, float], None]
+OnProgress = Callable[[str, float, str | None], None]
+"""Called with a stage, the fraction done, and a note where the guest has one."""
 
 
 class Supervision:
@@ -61,7 +62,7 @@ class Supervision:
         while True:
             news = _next(ticket, watch.pause)
             for line in self._folder.new_progress():
-                on_progress(line.stage, line.fraction)
+                on_progress(line.stage, line.fraction, line.note)
             if news is None:
                 if (ending := watch.look()) is not None:
                     self._kill(ticket)

@@ -39,7 +39,7 @@ class RunsTasks(Protocol):
         task: Task,
         limits: Limits,
         *,
-        on_progress: Callable[[str, float], None],
+        on_progress: Callable[[str, float, str | None], None],
         should_stop: Callable[[], bool],
     ) -> Outcome: ...
 
@@ -161,13 +161,13 @@ class _Watch:
             self._unwanted = not self._services.lifecycle.holds(self._claim)
         return self._unwanted or self._shutting_down()
 
-    def on_progress(self, stage: str, fraction: float) -> None:
+    def on_progress(self, stage: str, fraction: float, note: str | None) -> None:
         told_stage, told_fraction, told_at_s = self._told
         now_s = time.monotonic()
-        if stage == told_stage and (fraction <= told_fraction or now_s - told_at_s < PROGRESS_PAUSE_S):
+        if note is None and stage == told_stage and (fraction <= told_fraction or now_s - told_at_s < PROGRESS_PAUSE_S):
             return
         self._told = (stage, fraction, now_s)
-        self._services.lifecycle.progress(self._claim, stage, fraction)
+        self._services.lifecycle.progress(self._claim, stage, fraction, note)
 
 
 def _link(upload: Path, name: Path) -> None:

@@ -19,6 +19,7 @@ from analyzers.report import Report
 from app.sandbox.protocol import Limits, Outcome, Task
 
 MAGIC = b"PK\x03\x04"
+NOTE = "a <b>note</b> of a stranger's"
 
 
 def script(**steps: Any) -> bytes:
@@ -41,7 +42,7 @@ class ScriptedSandbox:
         task: Task,
         limits: Limits,
         *,
-        on_progress: Callable[[str, float], None],
+        on_progress: Callable[[str, float, str | None], None],
         should_stop: Callable[[], bool],
     ) -> Outcome:
         steps = json.loads((job_folder / "in" / task.model_file).read_bytes()[len(MAGIC) :] or b"{}")
@@ -49,7 +50,7 @@ class ScriptedSandbox:
             os.kill(os.getpid(), signal.SIGKILL)
         until_s = time.monotonic() + steps.get("seconds", 0.0)
         for stage, fraction in (("load", 0.2), ("measure", 0.6), ("verify", 0.9)):
-            on_progress(stage, fraction)
+            on_progress(stage, fraction, NOTE if stage == "load" else None)
         while time.monotonic() < until_s:
             if should_stop():
                 return Outcome(kind="cancelled")

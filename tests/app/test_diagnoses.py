@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from datetime import UTC, datetime, timedelta
 
@@ -9,7 +10,7 @@ import pytest
 
 from analyzers.causes import registered
 from tests.app.conftest import check_problem
-from tests.app.double import script
+from tests.app.double import NOTE, script
 from tests.app.served import Server
 
 HTML = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
@@ -19,7 +20,7 @@ def test_a_job_tells_how_it_went(server: Server) -> None:
     job = server.ended(server.submit(script(name="told")))
     assert job["status"] == "succeeded"
     assert job["report"]["id"] == job["id"]
-    assert job["progress"] == {"stage": "done", "fraction": 1.0}
+    assert job["progress"] == {"stage": "done", "fraction": 1.0, "note": NOTE}
     assert job["created_at"] <= job["started_at"] <= job["finished_at"]
     assert job["error"] is None
 
@@ -63,6 +64,9 @@ def test_unfinished_jobs_have_no_report_yet(server: Server) -> None:
     page = server.get(f"/diagnoses/{diagnosis_id}/report", headers=HTML)
     assert page.status_code == 409
     assert 'http-equiv="refresh"' in page.text
+    assert server.job(diagnosis_id)["progress"]["note"] == NOTE
+    assert NOTE not in page.text
+    assert "a &lt;b&gt;note" in page.text
     server.client.delete(f"/diagnoses/{diagnosis_id}")
 
 
@@ -101,6 +105,7 @@ def test_events_replay_and_end_with_the_job(server: Server) -> None:
     assert "progress" in kinds
     replay = server.get(f"/diagnoses/{diagnosis_id}/events").text
     assert [line for line in replay.splitlines() if line.startswith(("event:", "id:"))] == live
+    assert replay.count(json.dumps(NOTE)) == 1
     rest = server.get(f"/diagnoses/{diagnosis_id}/events", headers={"Last-Event-ID": "2"}).text
     assert "event: running" not in rest
     assert "event: succeeded" in rest

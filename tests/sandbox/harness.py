@@ -42,7 +42,7 @@ class Run:
             self.folder,
             task,
             self.limits,
-            on_progress=lambda stage, fraction: self.progress.append((stage, fraction)),
+            on_progress=lambda stage, fraction, _: self.progress.append((stage, fraction)),
             should_stop=should_stop,
         )
         return self.outcome

@@ -257,7 +257,16 @@ def error_is_invented(room: Room, task: Task) -> None:
 
 
 def lies_about_progress(room: Room, task: Task) -> None:
-    lines = ['{"stage": "<script>", "fraction": 0.5}', '{"stage": "load", "fraction": 1e9}', "[", "{}", '{"stage":']
+    texts = ("\u202e", "", "x" * 161, "a\n")
+    notes = [json.dumps({"stage": "load", "fraction": 0.5, "note": text}) for text in texts]
+    lines = [
+        *notes,
+        '{"stage": "<script>", "fraction": 0.5}',
+        '{"stage": "load", "fraction": 1e9}',
+        "[",
+        "{}",
+        '{"stage":',
+    ]
     (room.out / PROGRESS).write_text('{"stage": "load", "fraction": 0.5}\n' + "\n".join(lines) + "\n" + "x" * 10**6)
     guest.leave_report(room, a_report(task.diagnosis_id))
 

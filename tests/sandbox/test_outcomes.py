@@ -138,7 +138,7 @@ def test_names_with_folders_are_refused(sandbox, tmp_path):
     task = Task(diagnosis_id="x", model_file="../model.keras", batch_file="b.npz")
     limits = Limits(memory_bytes=1, wall_seconds=1, output_bytes=1, cpu_seconds=1)
     with pytest.raises(ValueError, match="plain names"):
-        sandbox.run(tmp_path, task, limits, on_progress=lambda s, f: None, should_stop=lambda: False)
+        sandbox.run(tmp_path, task, limits, on_progress=lambda *_: None, should_stop=lambda: False)
 
 
 def test_a_full_disk_is_nobodys_fault(prepare, monkeypatch):

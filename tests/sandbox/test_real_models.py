@@ -55,11 +55,14 @@ def diagnose(shipped: Sandbox, uploads: Path, tmp_path: Path) -> Callable[..., O
         for name in (model, batch):
             (tmp_path / "in" / name).write_bytes((uploads / name).read_bytes())
         task = Task(diagnosis_id="d-1", model_file=model, batch_file=batch)
-        seen: list[str] = []
+        seen: list[tuple[str, str | None]] = []
         outcome = shipped.run(
-            tmp_path, task, limits, on_progress=lambda stage, fraction: seen.append(stage), should_stop=lambda: False
+            tmp_path, task, limits, on_progress=lambda s, _, note: seen.append((s, note)), should_stop=lambda: False
         )
-        assert seen[0] == "load"
+        assert seen[0] == ("inspect", None)
+        if outcome.kind == "succeeded":
+            assert seen[1][1] is not None
+            assert "4 layers" in seen[1][1]
         return outcome
 
     return diagnose
