@@ -13,7 +13,7 @@ from typing import Any
 
 import keras
 
-from analyzers import data_plan, depth, dialect, drafting, one_phase
+from analyzers import data_plan, depth, dialect, drafting, one_phase, weights_only
 from analyzers.batches import fit_batch, raw_from_arrays, read_batch
 from analyzers.batches.spec import Batch, RawBatch
 from analyzers.causes import judge_all
@@ -32,6 +32,7 @@ from analyzers.signature import specs, structure
 from analyzers.static_facts import static_facts
 from analyzers.subjects.loading import LoadedModel, load_model
 from analyzers.subjects.outline import read_outline
+from analyzers.subjects.outline_facts import Outline
 from analyzers.subjects.outline_words import note
 from analyzers.subjects.repair import write_repaired
 from analyzers.traced import Subject, checks, subject_of
@@ -76,17 +77,13 @@ def diagnose_saved(
     tell("load", 0.02)
     with tempfile.TemporaryDirectory(prefix="phasegap-") as scratch:
         raw = read_batch(batch_path, label_column, Path(scratch))
+        hashes = _sha256(model_path), _sha256(batch_path)
+        if outline.weights_only:
+            report = _of_weights(outline, raw, hashes, Options(**options), began)
+            tell("done", 1.0)
+            return report
         loaded = load_model(model_path, outline)
-        source = Source(
-            loaded.format,
-            loaded.keras_version,
-            loaded.compile_config,
-            loaded.optimizer_iterations,
-            loaded.remark,
-            _sha256(model_path),
-            _sha256(batch_path),
-            static_facts(outline),
-        )
+        source = _source(loaded, hashes, outline)
         report, prescription = _diagnose(loaded.model, raw, source, Options(**options), tell, began)
     if repaired_path is not None and prescription.constants:
         report.checks.append(_write(model_path, repaired_path, loaded, prescription))
@@ -157,6 +154,29 @@ def _fitted(model: Any, raw: RawBatch) -> tuple[Batch, dict[str, str]]:
     return batch, {spec.alias: spec.name for spec in outputs if spec.alias is not None}
 
 
+def _source(loaded: LoadedModel, hashes: tuple[str, str], outline: Outline) -> Source:
+    return Source(
+        loaded.format,
+        loaded.keras_version,
+        loaded.compile_config,
+        loaded.optimizer_iterations,
+        loaded.remark,
+        *hashes,
+        static_facts(outline),
+    )
+
+
+def _of_weights(outline: Outline, raw: RawBatch, hashes: tuple[str, str], options: Options, began: float) -> Report:
+    """The report on weights without their model; see `analyzers.weights_only`."""
+    loaded_at = time.perf_counter()
+    source = Source(outline.format, outline.keras_version, None, outline.optimizer_iterations, None, *hashes)
+    report = weights_only.weights_report(outline, raw, options.reported, source)
+    report.phases.batch_size = _size(options, report.batch.samples)
+    report.id = identity(*hashes, repr(options))
+    report.timing_s = Timing(load=loaded_at - began, total=time.perf_counter() - began)
+    return report
+
+
 def _remarks(said: dict[str, str | None]) -> list[Check]:
     """What there is to say of how labels were judged, by the check's name; only what could not be used failed."""
     return [
@@ -166,13 +186,17 @@ def _remarks(said: dict[str, str | None]) -> list[Check]:
     ]
 
 
-def _batch_size(options: Options, batch: Batch, subject: Subject) -> int:
+def _size(options: Options, samples: int) -> int:
     if options.batch_size is not None and options.batch_size < 1:
         raise InvalidOption(f"batch_size must be 1 or more, it is {options.batch_size}")
-    fixed = subject.fixed_batch
+    return min(options.batch_size or DEFAULT_BATCH_SIZE, samples)
+
+
+def _batch_size(options: Options, batch: Batch, subject: Subject) -> int:
+    asked, fixed = _size(options, batch.samples), subject.fixed_batch
     if fixed is not None and batch.samples < fixed:
         raise BatchTooSmall(f"the model is built for batches of exactly {fixed} samples, {batch.samples} were sent")
-    return fixed or min(options.batch_size or DEFAULT_BATCH_SIZE, batch.samples)
+    return fixed or asked
 
 
 def _unchanged(observer: Observer) -> Check:

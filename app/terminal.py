@@ -42,6 +42,8 @@ def _headline(report: dict[str, Any]) -> RenderableType:
 
 def _phases(report: dict[str, Any]) -> RenderableType:
     phases = report["phases"]
+    if (report["model"].get("static") or {}).get("weights_only"):
+        return Text("\nThe two phases\n  neither was run: only the weights of the model were sent")
     table = Table("figure", "inference", "training phase", title="The two phases", title_justify="left")
     inference, training = phases["inference"], phases["training"]
     table.add_row("loss", _number(inference["loss"]), _number(training["loss"]))

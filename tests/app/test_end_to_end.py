@@ -92,6 +92,18 @@ def test_a_model_is_diagnosed_and_repaired(real: Server, files: dict[str, bytes]
     assert repaired.content != files[name]
 
 
+def test_weights_alone_are_described_and_nothing_is_run(real: Server, files: dict[str, bytes]) -> None:
+    answer = real.post(files["only.weights.h5"], files["batch.npz"], model_name="only.weights.h5")
+    assert answer.status_code == 200, answer.text
+    report = json.loads(answer.text, parse_constant=lambda constant: pytest.fail(constant))
+    assert (report["verdict"], report["remedies"]) == ("inconclusive", [])
+    assert report["model"]["static"]["weights_only"]
+    assert real.get(f"{answer.headers['location']}/model").status_code == 404
+    page = real.get(f"{answer.headers['location']}/report", headers={"Accept": "text/html"})
+    assert page.status_code == 200
+    assert "Neither was run" in page.text
+
+
 def test_the_same_input_gives_the_same_report(real: Server, files: dict[str, bytes]) -> None:
     first, second = (real.post(files["model.keras"], files["batch.npz"], data={"seed": "5"}).json() for _ in range(2))
     for varying in ("id", "created_at", "timing_s"):
@@ -107,7 +119,6 @@ MISTAKES: list[Case] = [
     ("junk in a zip", "m.keras", lambda f: (b"PK\x03\x04" + b"junk" * 500, f["batch.npz"]), ("model_unreadable",), ()),
     ("truncated zip", "m.keras", lambda f: (f["model.keras"][:9000], f["batch.npz"]), ("model_unreadable",), ()),
     ("truncated h5", "m.h5", lambda f: (f["model.h5"][:9000], f["batch.npz"]), ("model_unreadable",), ()),
-    ("weights", "m.h5", lambda f: (f["only.weights.h5"], f["batch.npz"]), ("unsupported_model_format",), ("save",)),
     ("custom", "m.keras", lambda f: (f["custom.keras"], f["batch.npz"]), ("model_needs_custom_code",), ("Doub",)),
     ("lambda", "m.keras", lambda f: (f["lambda.keras"], f["batch.npz"]), ("model_unsafe",), ("lambda",)),
     ("wrong shape", "m.keras", lambda f: (f["model.keras"], npz(x=X[:, :3])), ("batch_mismatch",), ("4", "3")),
