@@ -14,6 +14,8 @@ MAX_BYTES = 1 << 25
 MAX_DEPTH = 200
 """Nesting of brackets. EfficientNetV2-L has 11 and each nested model adds some; Python's parser gives up near 1000."""
 
+DAMAGED = "the file is damaged. Send it again, or save the model again."
+
 BRACKETS = re.compile(r"[\[\]{}]")
 
 
@@ -31,9 +33,9 @@ def parse_json(content: str | bytes, what: str) -> dict[str, Any]:
     try:
         value = json.loads(text, object_pairs_hook=lambda pairs: _unique(pairs, what))
     except (ValueError, RecursionError) as error:
-        raise ModelUnreadable(f"The model's {what} is no valid JSON: the file is damaged.") from error
+        raise ModelUnreadable(f"The model's {what} is no valid JSON: {DAMAGED}") from error
     if not isinstance(value, dict):
-        raise ModelUnreadable(f"The model's {what} holds no JSON object: the file is damaged.")
+        raise ModelUnreadable(f"The model's {what} holds no JSON object: {DAMAGED}")
     return value
 
 
@@ -43,7 +45,7 @@ def _decoded(content: str | bytes, what: str) -> str:
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ModelUnreadable(f"The model's {what} is no UTF-8 text: the file is damaged.") from error
+        raise ModelUnreadable(f"The model's {what} is no UTF-8 text: {DAMAGED}") from error
 
 
 def _check_depth(text: str, what: str) -> None:

@@ -17,6 +17,15 @@ UNSAFE = re.compile(
 CUSTOM = re.compile(
     r"Could not locate (class|function) '([^']{1,100})'|Unknown (?:layer|object|loss|metric)\w*:? '?([^'\s.]+)"
 )
+TRUNCATED = re.compile(r"truncated file: eof = (\d+), .*stored_eof = (\d+)")
+"""What HDF5 says of a file that is shorter than its own header says."""
+
+MISFIT = re.compile(r"[Ss]hape mismatch|incompatible with the layer|expects shape|expected \d+ (variables|layers)")
+MISFITTING = (
+    "has weights that do not fit the layers of its configuration, as if one of the two came from another model. Save "
+    "both together: `model.save('model.keras')`"
+)
+
 PATHS = re.compile(r"(?:[A-Za-z]:)?(?:[\\/][\w.\-~]+){2,}[\\/]?|0x[0-9a-f]{6,}")
 
 
@@ -48,6 +57,11 @@ def _translated(error: Exception, complaint: str, quote: bool) -> AnalysisError:
         return ModelUnsafe(
             "The model holds something that Keras refuses to load in safe mode. Rebuild it from plain layers."
         )
+    if cut := TRUNCATED.search(said):
+        return ModelUnreadable(
+            f"The model file is cut short: {int(cut[1]):,} of {int(cut[2]):,} bytes came. Send it again."
+        )
+    complaint = MISFITTING if quote and MISFIT.search(said) else complaint
     return ModelUnreadable(f"The model file {complaint}.{_reason(said) if quote else ''}")
 
 
