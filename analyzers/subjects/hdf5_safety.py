@@ -27,9 +27,6 @@ MAX_EXPANSION = 100
 MAX_ATTRIBUTE_BYTES = 1 << 26
 """64 MiB in one attribute, twice what a configuration may have."""
 
-MAX_TEXTS = 50_000
-"""Names in one attribute: EfficientNetV2-L has 3100 variables in all."""
-
 WEIGHT_KINDS = "fiubVS"
 """NumPy's kinds of numbers, raw bytes (bfloat16 is stored so) and text of fixed length. References and data of free
 length are none."""
@@ -59,12 +56,11 @@ def check_hdf5(file: h5py.File) -> None:
 
 
 def attribute(item: Any, name: str) -> Any:
-    """An attribute's value, None where there is none.
+    """An attribute's value; None where there is none, or where it is a list of texts of free length: HDF5 takes as much
+    memory for each as the file claims that it has.
 
     Raises:
         ModelUnsafe: absurdly large.
-        ModelUnreadable: more texts of free length than a model has variables. HDF5 does not tell how long each is, and
-            Keras reads the same ones when it loads the file: the sandbox bounds what they take.
     """
     attributes = item.attrs
     if name not in attributes:
@@ -75,9 +71,7 @@ def attribute(item: Any, name: str) -> Any:
         return []  # HDF5 fails where it is asked for the size of nothing
     if max(count * found.dtype.itemsize, found.get_storage_size()) > MAX_ATTRIBUTE_BYTES:
         raise ModelUnsafe(f"The file's attribute {_shown(name)} is larger than {MAX_ATTRIBUTE_BYTES >> 20} MiB.")
-    if found.dtype.kind == "O" and count > MAX_TEXTS:
-        raise ModelUnreadable(f"The file's attribute {_shown(name)} is no list that Keras writes.")
-    return attributes[name]
+    return None if found.dtype.kind == "O" and found.shape else attributes[name]
 
 
 def _checked_child(group: h5py.Group, name: str) -> Any:

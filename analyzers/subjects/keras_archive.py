@@ -92,7 +92,7 @@ def _weights_found(archive: zipfile.ZipFile) -> str:
     if WEIGHTS not in archive.namelist():
         return f"{SAVE}."
     with _weights(archive) as weights:
-        found = clause(outline_weights.alone(weights))
+        found = clause(outline_weights.alone(weights, named=False))
     return f"It holds {found}. {SAVE}, or send {WEIGHTS} by itself for what its statistics tell."
 
 

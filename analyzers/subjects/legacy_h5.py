@@ -11,6 +11,7 @@ import h5py
 from analyzers.errors import ModelUnreadable, UnsupportedModelFormat
 from analyzers.subjects import outline_legacy, outline_weights
 from analyzers.subjects.facts import ModelFile, normalized_compile_config, scalar_count, text
+from analyzers.subjects.hdf5_heaps import check_heaps
 from analyzers.subjects.hdf5_safety import attribute, check_hdf5
 from analyzers.subjects.json_text import parse_json
 from analyzers.subjects.outline_config import described
@@ -35,6 +36,8 @@ def read_hdf5_model(path: Path) -> Outline:
         ModelUnreadable: damaged.
         ModelUnsafe: the file reaches outside itself or declares absurd sizes.
     """
+    with path.open("rb") as stream:
+        check_heaps(stream)
     with h5py.File(path, "r") as file:
         check_hdf5(file)
         if "model_config" in file.attrs:

@@ -60,7 +60,7 @@ def held(root: h5py.Group) -> list[Held]:
         group = root.get(top)
         if not isinstance(group, h5py.Group):
             continue
-        for weight in names(group, "weight_names"):
+        for weight in names(group, "weight_names") or _below(group):
             dataset = group.get(weight)
             name, _, variable = weight.partition(":")[0].rpartition("/")
             if isinstance(dataset, h5py.Dataset):
@@ -113,6 +113,13 @@ def names(group: h5py.Group, of: str) -> list[str]:
         item for part in parts if hasattr(part, "__iter__") and not isinstance(part, str | bytes) for item in part
     ]
     return [name for item in listed if (name := text(item, 4 * LONGEST_NAME)) is not None]
+
+
+def _below(group: h5py.Group) -> list[str]:
+    """The places of all datasets below `group`, which are the names of the weights, in the order of the alphabet."""
+    found: list[str] = []
+    group.visititems(lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) else None)
+    return found
 
 
 def _belongs(layer: Held, described: Described) -> bool:

@@ -65,19 +65,21 @@ class Group:
         return len(shapes) == 1 and None not in shapes
 
 
-def groups(file: h5py.Group) -> dict[str, Group]:
-    """The layers' groups by place, those without variables too; optimizer, metrics and generators are left out."""
+def groups(file: h5py.Group, named: bool) -> dict[str, Group]:
+    """The layers' groups by place, those without variables too; optimizer, metrics and generators are left out. Their
+    names are read where they are `named`.
+    """
     found = {}
     for place, group in _walk(file):
         opened = [group[key] for key in sorted(group, key=_number)]
         variables = [item for item in opened if isinstance(item, h5py.Dataset)]
-        found[place] = Group(place, text(attribute(group, "name"), LONGEST_NAME), variables)
+        found[place] = Group(place, text(attribute(group, "name"), LONGEST_NAME) if named else None, variables)
     return found
 
 
 def with_config(file: h5py.Group, layers: Sequence[Described]) -> Weights:
     """What the weights file of the model with these layers holds."""
-    budget, by_place = Vectors(), groups(file)
+    budget, by_place = Vectors(), groups(file, named=False)
     found, taken = [], set()
     for layer in (x for x in layers if x.normalizes):
         group = by_place.get(layer.group)
@@ -93,9 +95,9 @@ def with_config(file: h5py.Group, layers: Sequence[Described]) -> Weights:
     return Weights(found, moved(small), sum(size_of(v) for g in by_place.values() for v in g.variables))
 
 
-def alone(file: h5py.Group) -> Outline:
-    """The outline of a `.weights.h5` file."""
-    budget, by_place = Vectors(), groups(file)
+def alone(file: h5py.Group, named: bool = True) -> Outline:
+    """The outline of a `.weights.h5` file. Names are texts of free length: have them read from checked heaps only."""
+    budget, by_place = Vectors(), groups(file, named)
     held = [g for g in by_place.values() if g.variables]
     normalizing = [g for g in held if _is_batch_normalization(g)]
     places = {g.place for g in normalizing}
