@@ -284,7 +284,10 @@ class Rival:
 
 @dataclass(frozen=True)
 class Finding:
-    """One cause, judged present. `harm` orders findings of the same severity, in the units of `Gap.systematic`."""
+    """One cause, judged present. `harm` orders findings of the same severity, in the units of `Gap.systematic`.
+
+    `question`: what the owner alone can answer, before which no remedy of this is called verified, nor served.
+    """
 
     confidence: float
     severity: Severity
@@ -292,3 +295,4 @@ class Finding:
     layers: list[str] = field(default_factory=list)
     evidence: list[Evidence] = field(default_factory=list)
     harm: float = 0.0
+    question: str = ""

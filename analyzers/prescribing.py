@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analyzers import instance_trial, recalibrating
+from analyzers.case import Finding
 from analyzers.evaluation import Evaluator
 from analyzers.measuring import Measured
 from analyzers.observation import Observer
@@ -43,13 +44,24 @@ def prescribe(
                 found[remedy.code] = Outcome(advice, {})
             elif finding.severity != "info":
                 outcome = recalibrating.attempt(trial, measured, remedy, finding, loud)
-                found.update({} if outcome is None else {remedy.code: outcome})
+                found.update({} if outcome is None else {remedy.code: _until_answered(outcome, finding)})
     recommended = _recommended(found, primary, loud)
     remedies = [
         o.remedy.model_copy(update={"repaired_model": c == recommended and bool(o.constants)}) for c, o in found.items()
     ]
     remedies.sort(key=lambda r: r.code != recommended)
     return Prescription(remedies, recommended, found[recommended].constants if recommended else {})
+
+
+def _until_answered(outcome: Outcome, finding: Finding) -> Outcome:
+    """A sample vouches for itself only: where its own kind is in question, what helps it is neither verified nor
+    served.
+    """
+    tried = outcome.remedy.verification
+    if not finding.question or tried.status != "verified":
+        return outcome
+    tried.status, tried.note = "not_tested", f"{finding.question} {tried.note}"
+    return Outcome(outcome.remedy, {}, outcome.blocked)
 
 
 def _recommended(found: dict[str, Outcome], primary: str | None, loud: Findings) -> str | None:

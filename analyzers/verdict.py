@@ -69,7 +69,10 @@ def headline(case: Case, judgement: Judgement, findings: list[tuple[Cause, Findi
         return f"{plural(case.samples, 'sample')} cannot decide it. Most likely: {title[0].lower()}{title[1:]}. {what}"
     if title is None:
         return f"The phases differ beyond chance, and none of the known causes explains it. {what}"
+    question = next((f.question for c, f in findings if c.code == judgement.primary), "")
     where = f" ({_place(layers)})" if layers and judgement.primary != "weights_untrained" else ""
+    if question:
+        return f"Perhaps {title[0].lower()}{title[1:]}{where}. {what} {question}"
     remedy = f" {fix.title}." if fix is not None and fix.code != "none_needed" else ""
     return f"{title}{where}. {what}{remedy}".replace(". .", ".").strip()
 

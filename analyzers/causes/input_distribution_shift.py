@@ -23,6 +23,7 @@ SOURCE = "Li et al., Revisiting Batch Normalization for Practical Domain Adaptat
 "statistics"
 RESIDUAL = True
 
+POSSIBLE = 0.4  # Less than that statistics are stale, which needs no strange sample to have been sent.
 TRIED = 0.92  # How sure a correction makes it that holds where it was not fitted.
 
 
@@ -31,6 +32,8 @@ def judge(case: Case) -> Finding | None:
     if not case.behind or case.inference_better or not case.gap.systematic_significant:
         return None
     off = [x for x in case.at_input if x.significant and not x.at_start]
+    if weights_disagree(case) and case.training.data_loss is None:
+        return _possible(case)
     if not off or weights_disagree(case):
         return None
     first, deep = off[0], max(x.figures.kl for x in case.behind)
@@ -51,6 +54,17 @@ def judge(case: Case) -> Finding | None:
             *loss_evidence(case),
         ],
         share(off, case),
+    )
+
+
+def _possible(case: Case) -> Finding:
+    """Without labels, beside statistics of other weights: a sample of another kind leaves the same picture."""
+    return Finding(
+        POSSIBLE,
+        "info",
+        "Layers behind the first are off too, as with statistics of other weights, and no labels tell which phase is "
+        "right. Where this sample is of another kind than the training data, statistics and weights may be in order. "
+        "Is this how production data look?",
     )
 
 

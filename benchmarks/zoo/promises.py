@@ -12,6 +12,9 @@ from benchmarks.zoo.exhibit import Prepared, Refusal
 OF_CHANCE = frozenset({"stochastic_layers_expected", "stochastic_at_inference"})
 """Causes that only a model with random layers can have."""
 
+FOR_LABELS_TO_DECIDE = frozenset({"bn_statistics_stale"})
+"""Causes that nobody can be sure of without labels."""
+
 FIGURE = re.compile(r"at most ([0-9.e+-]+|nan|inf)")
 
 
@@ -77,6 +80,8 @@ def _of_causes(report: Report, prepared: Prepared) -> list[str]:
     if prepared.plausible is None:
         return []
     loud = [c for c in report.causes if c.severity != "info" and c.code not in prepared.plausible]
+    if report.batch.labels is None:
+        loud += [c for c in report.causes if c.code in FOR_LABELS_TO_DECIDE and c.severity == "critical"]
     broken = [f"false claim `{c.code}` ({c.severity}, {c.confidence:.2f})" for c in loud]
     if report.verdict == "phase_gap" and not prepared.plausible and not prepared.draws:
         broken.append("a phase gap where there is none")

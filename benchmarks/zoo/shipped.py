@@ -186,8 +186,9 @@ def _counted_ions(samples: int) -> dict[str, Array]:
 HEALTHY: frozenset[str] = frozenset()
 """For models that were trained and released: whatever is called ill would want to be looked at."""
 
-FED_OTHERWISE = frozenset({"input_distribution_shift"})
-"""The sample is drawn in code and only like what the model was trained on; to say so is no false claim."""
+FED_OTHERWISE = frozenset({"input_distribution_shift", "bn_statistics_stale"})
+"""The sample is drawn in code and only like what the model was trained on; to say so is no false claim. Without labels
+that and statistics of other weights leave one picture: then both are named, and neither is critical."""
 
 CUSTOM = "model_needs_custom_code"
 LAMBDA = Refusal(CUSTOM, ("`<lambda>`",))

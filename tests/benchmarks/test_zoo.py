@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from analyzers.errors import ModelNeedsCustomCode, ModelUnsafe
-from analyzers.report import CauseFinding, Check, Difference, PhaseFigures, Phases, Report
+from analyzers.report import BatchFacts, CauseFinding, Check, Difference, PhaseFigures, Phases, Report
 from benchmarks.zoo import applications, data, keeper, layers, promises, table
 from benchmarks.zoo.exhibit import Exhibit, Prepared, Refusal, Row
 
@@ -54,8 +54,9 @@ def _report(**changes: Any) -> Report:
     figures = PhaseFigures(loss=0.5)
     difference = Difference.model_construct(significant=False)
     phases = Phases.model_construct(batch_size=8, inference=figures, training=figures, difference=difference)
-    facts: dict[str, Any] = {"verdict": "no_phase_gap", "causes": [], "layers": [], "checks": checks, "phases": phases}
-    return Report.model_construct(**{**facts, **changes})
+    batch = BatchFacts(samples=8, inputs=[], labels={"dtype": "int64"})
+    facts: dict[str, Any] = {"verdict": "no_phase_gap", "causes": [], "layers": [], "checks": checks}
+    return Report.model_construct(**{**facts, "phases": phases, "batch": batch, **changes})
 
 
 def _failed(name: str) -> list[Check]:
@@ -63,6 +64,7 @@ def _failed(name: str) -> list[Check]:
 
 
 CLAIM = CauseFinding(code="bn_statistics_stale", confidence=0.8, severity="critical", explanation="")
+UNLABELLED = BatchFacts(samples=8, inputs=[], labels=None)
 CHANCE = CLAIM.model_copy(update={"code": "stochastic_layers_expected", "severity": "info"})
 
 
@@ -83,6 +85,13 @@ def test_reports_are_held_against_the_promises(changes: dict[str, Any], broken: 
     prepared = Prepared(Path("m"), Path("b"), normalizing=0, draws=False)
     found = promises.of_report(_report(**changes), prepared)
     assert broken in "; ".join(found) if broken else found == []
+
+
+@pytest.mark.parametrize(("severity", "broken"), [("critical", 1), ("warning", 0)])
+def test_nobody_is_sure_of_stale_statistics_without_labels(severity: str, broken: int) -> None:
+    claim = CLAIM.model_copy(update={"severity": severity})
+    prepared = Prepared(Path("m"), Path("b"), plausible=frozenset({"bn_statistics_stale"}))
+    assert len(promises.of_report(_report(causes=[claim], batch=UNLABELLED), prepared)) == broken
 
 
 @pytest.fixture
