@@ -9,7 +9,7 @@ Source: HDF5 File Format Specification 3.0, III.E, "Disk Format: Level 1E - Glob
 from __future__ import annotations
 
 import os
-from typing import IO
+from io import BufferedIOBase
 
 import numpy as np
 
@@ -36,7 +36,7 @@ FRONT_BYTES = 1 << 20
 """Where their messages are looked for; ahead of the weights, they start within the first kilobytes."""
 
 
-def check_heaps(file: IO[bytes]) -> None:
+def check_heaps(file: BufferedIOBase) -> None:
     """Walk all collections in `file`, and look at how long its texts claim to be.
 
     Raises:
@@ -71,21 +71,21 @@ def _claims(front: bytes, name: bytes) -> list[int]:
     return found
 
 
-def _places(file: IO[bytes], size: int) -> list[int]:
+def _places(file: BufferedIOBase, size: int) -> list[int]:
     """Where collections start. HDF5 writes them at multiples of 8; a few zeros after the version tell them from
     numbers.
     """
     wanted = np.frombuffer(SIGNATURE + b"\1\0\0\0", "<u8")[0]
+    piece = np.empty(PIECE_BYTES // 8, "<u8")
     found: list[int] = []
     for start in range(0, size, PIECE_BYTES):
         file.seek(start)
-        piece = file.read(PIECE_BYTES)
-        words = np.frombuffer(piece, "<u8", count=len(piece) // 8)
+        words = piece[: file.readinto(piece.data.cast("B")) // 8]  # one buffer for all: new pages cost as much
         found += [start + 8 * int(i) for i in np.flatnonzero(words == wanted)]
     return found
 
 
-def _ends(file: IO[bytes], start: int, size: int) -> bool:
+def _ends(file: BufferedIOBase, start: int, size: int) -> bool:
     """Whether steps through the collection at `start` lead out of it."""
     at, end = start + HEADER_BYTES, start + _number(file, start + 8, 8)
     while at + HEADER_BYTES <= min(end, size):
@@ -97,6 +97,6 @@ def _ends(file: IO[bytes], start: int, size: int) -> bool:
     return True
 
 
-def _number(file: IO[bytes], at: int, width: int) -> int:
+def _number(file: BufferedIOBase, at: int, width: int) -> int:
     file.seek(at)
     return int.from_bytes(file.read(width), "little")

@@ -40,18 +40,18 @@ def check_hdf5(file: h5py.File) -> None:
         ModelUnreadable: data of a kind that no weights have.
     """
     seen: set[Any] = set()
-    open_groups: list[tuple[h5py.Group, int]] = [(file, 0)]
+    open_groups: list[tuple[Any, int]] = [(file.id, 0)]
     while open_groups:
         group, depth = open_groups.pop()
         for name in group:
             item = _checked_child(group, name)
             if len(seen) >= MAX_OBJECTS or depth > MAX_DEPTH:
                 raise ModelUnsafe("The weights file has more groups, or deeper ones, than any model.")
-            address = h5py.h5o.get_info(item.id).addr
+            address = h5py.h5o.get_info(item).addr
             if address in seen:
                 raise ModelUnsafe(f"The weights file reaches {_shown(name)} by two ways. Save the model with Keras.")
             seen.add(address)
-            if isinstance(item, h5py.Group):
+            if isinstance(item, h5py.h5g.GroupID):
                 open_groups.append((item, depth + 1))
 
 
@@ -74,31 +74,45 @@ def attribute(item: Any, name: str) -> Any:
     return None if found.dtype.kind == "O" and found.shape else attributes[name]
 
 
-def _checked_child(group: h5py.Group, name: str) -> Any:
-    link = group.get(name, getlink=True)
-    if not isinstance(link, h5py.HardLink):
+def children(group: h5py.Group) -> list[tuple[str, Any]]:
+    """Names and what they lead to, in the order of the file; of a file that was checked. Cheaper than `items`."""
+    found = []
+    for name in group.id:
+        item = h5py.h5o.open(group.id, name)
+        kind = h5py.Group if isinstance(item, h5py.h5g.GroupID) else h5py.Dataset
+        if isinstance(item, h5py.h5g.GroupID | h5py.h5d.DatasetID):
+            found.append((name.decode(errors="surrogateescape"), kind(item)))
+    return found
+
+
+def _checked_child(group: Any, name: bytes) -> Any:
+    """Opened by HDF5's own handles: what h5py builds around them costs a fifth of the whole pass over a large file."""
+    if group.links.get_info(name).type != h5py.h5l.TYPE_HARD:
         raise ModelUnsafe(
             f"The weights file holds a link at {_shown(name)} instead of data; a link may lead to any file of the "
             "reader. Save the model with Keras."
         )
-    item = group[name]
-    if isinstance(item, h5py.Dataset):
+    item = h5py.h5o.open(group, name)
+    if isinstance(item, h5py.h5d.DatasetID):
         _check_dataset(item, name)
     return item
 
 
-def _check_dataset(dataset: h5py.Dataset, name: str) -> None:
-    if dataset.external or dataset.is_virtual:
+def _check_dataset(dataset: Any, name: bytes) -> None:
+    how = dataset.get_create_plist()
+    if how.get_external_count() or how.get_layout() == h5py.h5d.VIRTUAL:
         raise ModelUnsafe(f"The data of {_shown(name)} is kept in another file. Save the model with Keras.")
-    if dataset.dtype.kind not in WEIGHT_KINDS:
+    kind = dataset.dtype
+    if kind.kind not in WEIGHT_KINDS:
         raise ModelUnreadable(f"The weights file holds no numbers at {_shown(name)}.")
-    nbytes = math.prod(int(size) for size in dataset.shape or ()) * dataset.dtype.itemsize
-    stored = dataset.id.get_storage_size()
+    nbytes = math.prod(dataset.shape or ()) * kind.itemsize
+    stored = dataset.get_storage_size()
     if nbytes > MAX_DATASET_BYTES or (nbytes > BOMB_FLOOR_BYTES and nbytes > MAX_EXPANSION * stored):
         raise ModelUnsafe(
             f"The weights file declares {nbytes >> 20} MiB at {_shown(name)} and stores {stored >> 10} KiB of it."
         )
 
 
-def _shown(name: str) -> str:
-    return repr(name[:80])
+def _shown(name: str | bytes) -> str:
+    shown = name if isinstance(name, str) else name.decode(errors="replace")
+    return repr(shown[:80])

@@ -60,12 +60,10 @@ def held(root: h5py.Group) -> list[Held]:
         group = root.get(top)
         if not isinstance(group, h5py.Group):
             continue
-        for weight in names(group, "weight_names") or _below(group):
-            dataset = group.get(weight)
+        for weight, dataset in _weights(group):
             name, _, variable = weight.partition(":")[0].rpartition("/")
-            if isinstance(dataset, h5py.Dataset):
-                layer = found.setdefault((top, name), Held(top, name or top))
-                layer.variables.setdefault(variable, dataset)
+            layer = found.setdefault((top, name), Held(top, name or top))
+            layer.variables.setdefault(variable, dataset)
     return list(found.values())
 
 
@@ -115,11 +113,14 @@ def names(group: h5py.Group, of: str) -> list[str]:
     return [name for item in listed if (name := text(item, 4 * LONGEST_NAME)) is not None]
 
 
-def _below(group: h5py.Group) -> list[str]:
-    """The places of all datasets below `group`, which are the names of the weights, in the order of the alphabet."""
-    found: list[str] = []
-    group.visititems(lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) else None)
-    return found
+def _weights(group: h5py.Group) -> list[tuple[str, h5py.Dataset]]:
+    """The datasets of a layer by the names of its weights: in the order of its list, or, where that cannot be read, all
+    below `group` by their places, in the order of the alphabet.
+    """
+    listed: list[tuple[str, Any]] = [(name, group.get(name)) for name in names(group, "weight_names")]
+    if not listed:
+        group.visititems(lambda name, item: listed.append((name, item)))
+    return [(name, item) for name, item in listed if isinstance(item, h5py.Dataset)]
 
 
 def _belongs(layer: Held, described: Described) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 import h5py
 
 from analyzers.subjects.facts import text
-from analyzers.subjects.hdf5_safety import attribute
+from analyzers.subjects.hdf5_safety import attribute, children
 from analyzers.subjects.outline_config import LONGEST_NAME, Described
 from analyzers.subjects.outline_facts import Normalizing, Outline, Stored, Weights, judged, moved
 from analyzers.subjects.small_vectors import Vector, Vectors, is_vector, size_of, step_count
@@ -71,8 +71,8 @@ def groups(file: h5py.Group, named: bool) -> dict[str, Group]:
     """
     found = {}
     for place, group in _walk(file):
-        opened = [group[key] for key in sorted(group, key=_number)]
-        variables = [item for item in opened if isinstance(item, h5py.Dataset)]
+        opened = sorted(children(group), key=lambda child: _number(child[0]))
+        variables = [item for _, item in opened if isinstance(item, h5py.Dataset)]
         found[place] = Group(place, text(attribute(group, "name"), LONGEST_NAME) if named else None, variables)
     return found
 
@@ -160,11 +160,11 @@ def _walk(file: h5py.Group) -> Iterator[tuple[str, h5py.Group]]:
     waiting: list[tuple[str, h5py.Group]] = [("", file)]
     while waiting:
         place, group = waiting.pop()
-        children = [(name, group[name]) for name in group]
-        for name, child in children:
+        held = children(group)
+        for name, child in held:
             if name == "vars" and isinstance(child, h5py.Group):
                 yield place, child
-        for name, child in reversed(children):
+        for name, child in reversed(held):
             inside = f"{place}/{name}".lstrip("/")
             if name != "vars" and isinstance(child, h5py.Group) and not NO_LAYERS.search(inside):
                 waiting.append((inside, child))

@@ -43,7 +43,8 @@ class Vectors:
             return None
         self._reads_left -= 1
         self._values_left -= dataset.shape[0]
-        values = dataset[()]
+        values = np.empty(dataset.shape, dataset.dtype)
+        dataset.id.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
         return _widened(values) if values.dtype.kind == "V" else values.astype(np.float64)
 
 

@@ -49,6 +49,8 @@ def prepare(exhibit: Exhibit, folder: Path) -> Prepared:
 
 def _named(refusal: Refusal, model: Path) -> Refusal:
     """The refusal, which names layers whose activation is an anonymous function, and no others."""
+    if not h5py.is_hdf5(model):
+        return refusal
     with h5py.File(model) as file:
         layers = json.loads(file.attrs["model_config"])["config"]["layers"]
     anonymous = {layer["name"]: layer["config"].get("activation") == "<lambda>" for layer in layers}
