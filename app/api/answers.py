@@ -17,10 +17,14 @@ from app.jobs.models import Diagnosis
 
 
 class StrictJSONResponse(JSONResponse):
-    """JSON that every parser reads: a number that is not finite is a fault of ours, not an answer."""
+    """JSON that every parser reads: a number that is not finite is a fault of ours, not an answer. Half of a surrogate
+    pair, which no text can hold, becomes a question mark.
+    """
 
     def render(self, content: Any) -> bytes:
-        return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(
+            "utf-8", "replace"
+        )
 
 
 class ProblemResponse(StrictJSONResponse):

@@ -78,6 +78,8 @@ def get_report(request: Request, diagnosis_id: DiagnosisId) -> Response:
     "/{diagnosis_id}/model",
     response_class=FileResponse,
     responses=content("application/octet-stream", "The repaired model")
+    | {206: {"description": "The part of it that `Range` asks for.", "content": {"application/octet-stream": {}}}}
+    | {416: problems("invalid_request")[422]}
     | problems("invalid_request", "not_found", "not_finished"),
 )
 def get_model(request: Request, diagnosis_id: DiagnosisId) -> Response:
