@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from app.inert import spelled_out
 from app.settings import Settings
 
 MANY_LINES = ("exception", "stack")
@@ -51,8 +52,7 @@ def make_inert(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> M
     """Spell out what would move a terminal's cursor, change colours or turn its text around. JSON does by itself."""
     for name, value in event.items():
         if isinstance(value, str):
-            kept = "\n\t" if name in MANY_LINES else ""
-            event[name] = "".join(char if char.isprintable() or char in kept else ascii(char)[1:-1] for char in value)
+            event[name] = spelled_out(value, "\n\t" if name in MANY_LINES else "")
     return event
 
 

@@ -104,7 +104,9 @@ def _as_busy() -> Problem:
 
 def _as_problem(hint: int, settings: Settings) -> Problem:
     if hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
-        return HeadTooLarge(f"The request's address and headers are larger than {settings.head_limit_bytes} bytes.")
+        return HeadTooLarge(
+            f"The request's address and headers, or a chunk's, are larger than {settings.head_limit_bytes} bytes."
+        )
     return NotHttp("This is not a well-formed HTTP/1.1 request.")
 
 
