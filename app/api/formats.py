@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 
 from app.errors import InputProblem
 
@@ -76,7 +75,7 @@ def check_magic(head: bytes, size_bytes: int, suffix: str, role: str) -> None:
 def display_name(file_name: str) -> str:
     """A file name that is safe to show: no path, no control or direction characters, not too long."""
     base = re.split(r"[/\\]", file_name)[-1]
-    kept = "".join(char for char in base if unicodedata.category(char)[0] != "C")
+    kept = "".join(char for char in base if char.isprintable())  # which a line separator is not, either
     return kept.strip()[:STEM_LIMIT]
 
 

@@ -50,10 +50,16 @@ class ProblemContext:
     detail: str | None = None
 
 
+def is_seen(char: str) -> bool:
+    """Whether a character shows itself and leaves its neighbours alone: no control, direction, line separator, half."""
+    category = unicodedata.category(char)
+    return category[0] != "C" and category not in ("Zl", "Zp")
+
+
 def shown(value: object, limit: int = SHOWN_LIMIT) -> str:
-    """Text without control and direction characters, cut where it is too long to be read."""
+    """Text on one line without control and direction characters, cut where it is too long to be read."""
     text = str(value)[: limit * 4]
-    kept = "".join(char if unicodedata.category(char)[0] != "C" else " " for char in text)
+    kept = "".join(char if is_seen(char) else " " for char in text)
     return kept if len(kept) <= limit else kept[: limit - 1] + "…"
 
 

@@ -17,7 +17,7 @@ NAMES = {
     "long": "y" * 1_000_000,
     "metrics": 'x"} 1\nphasegap_jobs{a="',
 }
-SEEN_AS_TEXT = ("markup", "attribute", "direction", "emoji")
+SEEN_AS_TEXT = ("markup", "attribute", "direction", "emoji", "metrics")
 """Those that Keras takes: they come as far as the report. The others are refused with words that hold them."""
 
 

@@ -1,4 +1,4 @@
-"""What is deleted is gone: from the rows, from the pages of the database that are free now, from its log, from the files."""
+"""What is deleted is gone: from rows, from pages of the database that are free now, from its log, from the files."""
 
 from __future__ import annotations
 
