@@ -6,7 +6,6 @@ One filter gives markup of its own, `prose`: it escapes first and wraps afterwar
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from app import __version__
+from app.inert import is_seen
 from app.jobs.models import Diagnosis
 
 SHOWN_LIMIT = 200
@@ -48,12 +48,6 @@ class ProblemContext:
     status: int
     title: str
     detail: str | None = None
-
-
-def is_seen(char: str) -> bool:
-    """Whether a character shows itself and leaves its neighbours alone: no control, direction, line separator, half."""
-    category = unicodedata.category(char)
-    return category[0] != "C" and category not in ("Zl", "Zp")
 
 
 def shown(value: object, limit: int = SHOWN_LIMIT) -> str:
