@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import json
 import logging
-import time
 from collections.abc import Callable
 
 import pytest
@@ -85,13 +84,14 @@ def test_a_redirect_is_never_made_from_the_host(server: Server) -> None:
     ],
 )  # fmt: skip
 def test_a_body_that_is_no_form_is_refused_soon(server: Server, body: bytes, word: str) -> None:
-    started_s = time.monotonic()
+    web = server.child("web")
+    before_s = sum(web.cpu_times()[:2])
     kind = {"Content-Type": "multipart/form-data; boundary=B"}
     detail = check_problem(server.client.post("/diagnose", content=body, headers=kind), "invalid_request", 422)[
         "detail"
     ]
     assert word in detail
-    assert time.monotonic() - started_s < 2.0
+    assert sum(web.cpu_times()[:2]) - before_s < 2.0  # of the processor, which others may keep busy
 
 
 def test_a_compressed_body_is_not_unpacked(server: Server) -> None:

@@ -20,7 +20,7 @@ POST = b"POST /diagnose HTTP/1.1\r\n" + HOST + b"Content-Type: multipart/form-da
 PART = b'--B\r\nContent-Disposition: form-data; name="model"; filename="m.keras"\r\n\r\n' + script()
 CLOSE = b"Connection: close\r\n\r\n"
 STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
-SLOWEST_REFUSAL_S = 3.0
+SLOWEST_REFUSAL_S = 10.0
 """A refusal takes milliseconds; this much is left to a machine that does something else beside the tests."""
 
 
@@ -118,7 +118,7 @@ def test_a_flood_of_headers_does_not_keep_others_waiting(server: Server) -> None
             started_s = time.monotonic()
             assert server.get("/health/live").status_code == 200
             longest_s = max(longest_s, time.monotonic() - started_s)
-    assert longest_s < 1.0
+    assert longest_s < 2.0
 
 
 def test_upgrades_are_not_followed(server: Server) -> None:
