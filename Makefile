@@ -1,6 +1,6 @@
 # PhaseGap: one command to see it work (make demo), one to test it (make test). Each sets up what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo serve test test-slow bench quality zoo storm check lint format lock audit clean
+.PHONY: help install dev demo serve test test-slow bench quality zoo storm fuzz-api check lint format lock audit clean
 
 PY := .venv/bin/python
 HOST ?= 127.0.0.1
@@ -39,6 +39,9 @@ quality: install ## how often the diagnosis is right on fresh specimens that no 
 zoo: dev ## diagnose models that nobody here wrote: Keras' architectures and layers, and what packages ship (an hour)
 	@$(PY) -m benchmarks.zoo
 
+fuzz-api: dev ## hold a real service against its own OpenAPI description (minutes)
+	@$(PY) -m benchmarks.fuzz_api
+
 storm: dev ## kill -9 at random moments over 50 jobs: every accepted job ends, none twice
 	@$(PY) -m benchmarks.kill_storm --jobs 50
 
@@ -57,8 +60,8 @@ format: dev ## put the code into shape
 lock: dev ## resolve pyproject.toml into requirements/*.txt again
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" sh tools/lock.sh
 
-audit: dev ## known vulnerabilities of the locked packages
-	@.venv/bin/pip-audit --disable-pip --require-hashes -r requirements/worker.txt -r requirements/uv.txt
+audit: dev ## known vulnerabilities of the locked packages; fails where one could not be looked up
+	@.venv/bin/pip-audit --strict --disable-pip --require-hashes -r requirements/dev.txt -r requirements/uv.txt
 
 clean: ## remove the environment, caches and what the examples made; never data
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis examples/out dist

@@ -159,6 +159,16 @@ class MethodNotAllowed(InvalidRequest):
         return 405
 
 
+class RangeNotSatisfiable(InvalidRequest):
+    """A part of a file is asked for that it does not have."""
+
+    STATUS = 416
+
+    @property
+    def status(self) -> int:
+        return self.STATUS
+
+
 class InputProblem(Problem):
     """A problem by its code: what a diagnosis found wrong with model or batch."""
 

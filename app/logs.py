@@ -6,11 +6,15 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
 
+from app.inert import spelled_out
 from app.settings import Settings
+
+MANY_LINES = ("exception", "stack")
 
 
 def configure_logs(settings: Settings, process: str) -> None:
@@ -38,8 +42,18 @@ def configure_logs(settings: Settings, process: str) -> None:
 
 
 def _render(settings: Settings) -> list[Any]:
-    renderer = structlog.processors.JSONRenderer() if settings.log_format == "json" else structlog.dev.ConsoleRenderer()
-    return [structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
+    bare = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    if settings.log_format == "json":
+        return [bare, structlog.processors.JSONRenderer()]
+    return [bare, make_inert, structlog.dev.ConsoleRenderer()]
+
+
+def make_inert(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Spell out what would move a terminal's cursor, change colours or turn its text around. JSON does by itself."""
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = spelled_out(value, "\n\t" if name in MANY_LINES else "")
+    return event
 
 
 def _tame_libraries() -> None:

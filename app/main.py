@@ -43,6 +43,7 @@ def create_app(settings: Settings) -> FastAPI:
         description=DESCRIPTION,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would be built from the Host header
         lifespan=_lifespan,
         default_response_class=StrictJSONResponse,
         middleware=[Middleware(HttpMetricsMiddleware, metrics=http_metrics), Middleware(Gate, settings=settings)],

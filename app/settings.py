@@ -45,6 +45,18 @@ class Settings(BaseSettings):
     )
     event_keepalive_seconds: float = Field(15.0, gt=0, description="Silence after which an event stream says it lives.")
 
+    # Connections
+    connection_limit: int = Field(
+        500, ge=1, description="Connections of one web process; it may open 1,024 files on most systems. Beyond: 503."
+    )
+    head_limit_bytes: int = Field(64 * 1024, gt=0, description="Largest request line with headers; beyond: 431.")
+    head_seconds: float = Field(
+        20.0, gt=0, description="How long a connection may take to send a request line with headers."
+    )
+    send_stall_seconds: float = Field(
+        60.0, gt=0, description="How long a client may leave an answer unread before the connection is cut."
+    )
+
     # Uploads
     model_limit_bytes: int = Field(
         2 * GIB, gt=0, description="Largest model file; ResNet-152 with Adam is about 0.7 GiB."
@@ -57,6 +69,12 @@ class Settings(BaseSettings):
     )
     upload_seconds: float = Field(
         900.0, gt=0, description="Longest time an upload may take: a slow drip holds no slot forever."
+    )
+    upload_grace_seconds: float = Field(
+        30.0, gt=0, description="How long an upload may take before it must have kept the slowest rate."
+    )
+    upload_floor_bytes_per_second: int = Field(
+        4096, gt=0, description="Slowest rate of an upload on average; half of what a 64 kbit/s modem does."
     )
     drain_limit_bytes: int = Field(
         4 * GIB,
@@ -122,6 +140,11 @@ class Settings(BaseSettings):
     api_key_hashes: tuple[str, ...] = Field(
         (),
         description="SHA-256 (hex) of accepted API keys, JSON list; empty: none is asked for. See `phasegap hash-key`.",
+    )
+    allowed_hosts: tuple[str, ...] = Field(
+        (),
+        description="Names that clients call the service by, JSON list. Empty: any with a key, else addresses and "
+        "names without a public ending: a web page must not reach a local service under a name of its own.",
     )
 
     # Logs

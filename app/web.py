@@ -9,6 +9,7 @@ import uvicorn
 
 from app.main import create_app
 from app.settings import Settings
+from app.wire import BoundedProtocol
 
 
 class _Server(uvicorn.Server):
@@ -29,6 +30,9 @@ def serve_web(settings: Settings, listener: socket.socket) -> int:
         access_log=False,
         server_header=False,
         lifespan="on",
+        http=BoundedProtocol,
+        h11_max_incomplete_event_size=settings.head_limit_bytes,
+        ws="none",
         timeout_graceful_shutdown=max(1, int(settings.shutdown_seconds * 0.5)),
         timeout_keep_alive=30,
     )

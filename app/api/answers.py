@@ -13,6 +13,7 @@ from app.api.context import Context, wants_html
 from app.api.schemas import Job, job_of
 from app.blobs.local import REPORT
 from app.errors import MEDIA_TYPE, NotFound, Problem
+from app.inert import inert_json
 from app.jobs.models import Diagnosis
 
 
@@ -20,7 +21,7 @@ class StrictJSONResponse(JSONResponse):
     """JSON that every parser reads: a number that is not finite is a fault of ours, not an answer."""
 
     def render(self, content: Any) -> bytes:
-        return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        return inert_json(json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))).encode()
 
 
 class ProblemResponse(StrictJSONResponse):

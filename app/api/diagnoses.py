@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
+from pydantic import BeforeValidator, WithJsonSchema
 
 from analyzers.report import Report, Verdict
 from app.api.answers import job_with_report, model_response, problem_response, report_bytes, report_response
@@ -25,6 +26,25 @@ router = APIRouter(prefix="/diagnoses", tags=["diagnoses"])
 
 DiagnosisId = Annotated[str, Path(description="The `id` of a diagnosis.", max_length=64)]
 PAGE_LIMIT = 100
+LATEST_S = 20_000_000_000
+MOMENT = {
+    "anyOf": [
+        {"type": "string", "format": "date-time"},
+        {"type": "string", "format": "date"},
+        {"type": "number", "minimum": 0, "maximum": LATEST_S},
+    ]
+}
+"""What is read as a moment. A larger number would be read as milliseconds."""
+
+
+def _no_odd_number(value: object) -> object:
+    try:
+        seconds = float(str(value))
+    except ValueError:
+        return value  # a date, or nonsense that is refused later
+    if not 0 <= seconds <= LATEST_S:
+        raise ValueError(f"a number must lie between 0 and {LATEST_S}")
+    return value
 
 
 @router.get("", response_model=JobPage, responses=problems("invalid_request"))
@@ -36,7 +56,12 @@ def list_diagnoses(
     model_name: Annotated[
         str | None, Query(description="Only those of this model, by its name or its file's.", max_length=200)
     ] = None,
-    since: Annotated[datetime | None, Query(description="Only those submitted at or after this time.")] = None,
+    since: Annotated[
+        datetime | None,
+        Query(description="Only those submitted at or after this time, or these seconds since 1970."),
+        BeforeValidator(_no_odd_number),
+        WithJsonSchema(MOMENT),
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=PAGE_LIMIT, description="Length of a page.")] = 20,
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.", max_length=200)] = None,
 ) -> Response:
@@ -78,6 +103,8 @@ def get_report(request: Request, diagnosis_id: DiagnosisId) -> Response:
     "/{diagnosis_id}/model",
     response_class=FileResponse,
     responses=content("application/octet-stream", "The repaired model")
+    | {206: {"description": "The part of it that `Range` asks for.", "content": {"application/octet-stream": {}}}}
+    | {416: problems("invalid_request")[422]}
     | problems("invalid_request", "not_found", "not_finished"),
 )
 def get_model(request: Request, diagnosis_id: DiagnosisId) -> Response:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Annotated
 
@@ -21,6 +22,7 @@ from app.jobs.models import Event
 from app.jobs.states import ENDED
 
 POLL_S = 0.25
+EVENT_NUMBER = re.compile("[0-9]{1,9}")
 DESCRIPTION = (
     "The events `queued`, `running`, `progress` and, as the last, `succeeded`, `failed` or `cancelled`. "
     "Each has the job's `status`, `stage` and `fraction`; one has a `note` of what the model file was found to be."
@@ -45,7 +47,7 @@ async def get_events(
     """
     context = context_of(request)
     await asyncio.to_thread(context.services.store.get, diagnosis_id)
-    after = int(last_event_id) if last_event_id and last_event_id.isdigit() and len(last_event_id) < 10 else 0
+    after = int(last_event_id) if last_event_id and EVENT_NUMBER.fullmatch(last_event_id) else 0
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
     return EventSourceResponse(_stream(context, diagnosis_id, after), headers=headers)
 

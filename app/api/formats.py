@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 
 from app.errors import InputProblem
+from app.inert import is_seen
 
 MODEL_SUFFIXES = (".keras", ".h5", ".hdf5", ".zip", ".tar.gz", ".tgz", ".tar")
 BATCH_SUFFIXES = (".npz", ".npy", ".h5", ".hdf5", ".json", ".csv", ".parquet")
@@ -76,7 +76,7 @@ def check_magic(head: bytes, size_bytes: int, suffix: str, role: str) -> None:
 def display_name(file_name: str) -> str:
     """A file name that is safe to show: no path, no control or direction characters, not too long."""
     base = re.split(r"[/\\]", file_name)[-1]
-    kept = "".join(char for char in base if unicodedata.category(char)[0] != "C")
+    kept = "".join(char for char in base if is_seen(char))
     return kept.strip()[:STEM_LIMIT]
 
 

@@ -1,36 +1,33 @@
-"""What stands before every route: API keys, the rate limit, security headers, and reading away what was refused."""
+"""What stands before every route: where a request comes from, API keys, the rate limit, and what nobody expected."""
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import binascii
 import hashlib
 import hmac
+import ipaddress
 import time
 from collections import OrderedDict
+from collections.abc import Collection
 from contextlib import suppress
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.answers import error_response
-from app.errors import Problem, TooManyRequests, Unauthorized
+from app.api.envelope import Envelope
+from app.api.errors import on_anything_else
+from app.api.origin import check_host, check_site
+from app.errors import InvalidRequest, Problem, TooManyRequests, Unauthorized
 from app.settings import Settings
 
 OPEN_PATHS = ("/health/", "/static/")
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-SECURITY_HEADERS = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
 CLIENTS_REMEMBERED = 10_000
+IPV6_NETWORK_BITS = 64
+"""What one customer is given at least: the addresses in it are one client."""
+
+SECRETLESS = "Send an API key: `Authorization: Bearer KEY` or `X-API-Key: KEY`."
 
 
 class Gate:
@@ -45,41 +42,68 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        guarded = _GuardedSend(send, receive, self._settings, _sends_blindly(scope))
+        envelope = Envelope(scope, receive, send, self._settings)
+        inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         try:
-            owner = self._check_key(scope)
-            scope.setdefault("state", {})["owner"] = owner
-            if scope["method"] == "POST":
-                self._rates.take(owner or (scope.get("client") or ("unknown",))[0])
+            self._check(inner)
+            await self._app(inner, envelope.receive, envelope.send)
         except Problem as problem:
-            await error_response(Request(scope), problem)(scope, receive, guarded)
-            return
-        await self._app(scope, guarded.receive, guarded)
+            await error_response(Request(inner), problem)(inner, receive, envelope.send)
+        except Exception as error:
+            if envelope.started:
+                raise
+            answer = await on_anything_else(Request(inner), error)
+            await answer(inner, receive, envelope.send)
+        await envelope.finish()
+        if "route" in inner:
+            scope["route"] = inner["route"]  # what the metrics outside count by
 
-    def _check_key(self, scope: Scope) -> str:
-        """The name of the key that was sent, "" where none is needed."""
-        accepted = self._settings.api_key_hashes
-        if not accepted or scope["path"].startswith(OPEN_PATHS):
-            return ""
-        digest = hashlib.sha256(sent_key(Headers(scope=scope)).encode()).hexdigest()
-        matches = [hmac.compare_digest(digest, known) for known in accepted]  # all of them: the time tells nothing
-        if not any(matches):
-            raise Unauthorized(
-                "Send an API key: `Authorization: Bearer KEY` or `X-API-Key: KEY`.",
-                headers={"WWW-Authenticate": 'Bearer, Basic realm="PhaseGap", charset="UTF-8"'},
-            )
-        return digest[:16]
+    def _check(self, scope: Scope) -> None:
+        headers, settings = Headers(scope=scope), self._settings
+        owner = ""
+        if not scope["path"].startswith(OPEN_PATHS):
+            check_host(headers, settings.allowed_hosts, bool(settings.api_key_hashes))
+            owner = check_key(headers, settings.api_key_hashes)
+            check_site(scope["method"], headers, settings.allowed_hosts)
+        if "content-length" in headers and "transfer-encoding" in headers:
+            detail = "Content-Length and Transfer-Encoding contradict each other; send one of them."
+            raise InvalidRequest(detail, headers={"Connection": "close"})  # what follows could be read in two ways
+        scope.setdefault("state", {})["owner"] = owner
+        if scope["method"] == "POST":
+            self._rates.take(owner or client_of(scope))
 
 
-def sent_key(headers: Headers) -> str:
-    """The key in `Authorization` (Bearer, or Basic's password as browsers send it) or `X-API-Key`."""
+def check_key(headers: Headers, accepted: Collection[str]) -> str:
+    """The name of the key that was sent, "" where none is needed; or Unauthorized."""
+    if not accepted:
+        return ""
+    digest = hashlib.sha256(sent_key(headers)).hexdigest()
+    matches = [hmac.compare_digest(digest, known) for known in accepted]  # all of them: the time tells nothing
+    if not any(matches):
+        challenge = 'Bearer, Basic realm="PhaseGap", charset="UTF-8"'
+        raise Unauthorized(SECRETLESS, headers={"WWW-Authenticate": challenge})
+    return digest[:16]
+
+
+def sent_key(headers: Headers) -> bytes:
+    """The key in `Authorization` (Bearer, or Basic's password as browsers send it) or `X-API-Key`, as it was sent."""
     scheme, _, value = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
-        return value.strip()
+        return value.strip().encode("latin-1")  # a header's bytes are read as Latin-1, whatever they meant
     if scheme.lower() == "basic":
-        with suppress(binascii.Error, UnicodeDecodeError):
-            return base64.b64decode(value.strip()).decode().partition(":")[2]
-    return headers.get("x-api-key", "")
+        with suppress(ValueError):
+            return base64.b64decode(value.strip()).partition(b":")[2]
+    return headers.get("x-api-key", "").strip().encode("latin-1")
+
+
+def client_of(scope: Scope) -> str:
+    """Whom to count a request to: the address, of IPv6 the network."""
+    host = str((scope.get("client") or ("unknown",))[0])
+    if ":" not in host:
+        return host
+    with suppress(ValueError):
+        return str(ipaddress.IPv6Network((host.partition("%")[0], IPV6_NETWORK_BITS), strict=False))
+    return host
 
 
 class RateLimit:
@@ -104,48 +128,3 @@ class RateLimit:
             wait = str(max(1, round((1 - tokens) * 60 / self._per_minute)))
             detail = f"At most {self._per_minute} submissions a minute are accepted from one client."
             raise TooManyRequests(detail, headers={"Retry-After": wait})
-
-
-def _sends_blindly(scope: Scope) -> bool:
-    """Whether the client sends its body without waiting for leave to do so."""
-    return scope["method"] in ("POST", "PUT", "PATCH") and "expect" not in Headers(scope=scope)
-
-
-class _GuardedSend:
-    """Sends with security headers; before it ends an answer that came early, it reads away the rest of the body.
-
-    A plain client writes its whole body before it reads. If the server closed on it, it would see a broken connection
-    instead of the refusal, so the refusal is sent at once and the body is thrown away, within limits, afterwards.
-    """
-
-    def __init__(self, send: Send, receive: Receive, settings: Settings, may_drain: bool) -> None:
-        self._send = send
-        self._receive = receive
-        self._settings = settings
-        self._body_ended = not may_drain
-
-    async def receive(self) -> Message:
-        message = await self._receive()
-        if message["type"] != "http.request" or not message.get("more_body", False):
-            self._body_ended = True
-        return message
-
-    async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            for name, value in SECURITY_HEADERS.items():
-                headers.setdefault(name, value)
-        is_last = message["type"] == "http.response.body" and not message.get("more_body", False)
-        if is_last and not self._body_ended and message.get("body"):
-            await self._send({**message, "more_body": True})
-            await self._drain()
-            message = {"type": "http.response.body", "body": b""}
-        await self._send(message)
-
-    async def _drain(self) -> None:
-        read_bytes = 0
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._settings.drain_seconds):
-                while not self._body_ended and read_bytes < self._settings.drain_limit_bytes:
-                    message = await self.receive()
-                    read_bytes += len(message.get("body", b""))

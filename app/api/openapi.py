@@ -96,6 +96,20 @@ MULTIPART_SCHEMA: dict[str, Any] = {
     },
 }
 
+FILE_PARTS: dict[str, Any] = {
+    role: {
+        "contentType": "application/octet-stream",
+        "headers": {
+            "Content-Disposition": {
+                "description": "The file's name; its ending says what the file is.",
+                "schema": {"type": "string"},
+                "example": f'form-data; name="{role}"; filename="{role}{suffixes[0]}"',
+            }
+        },
+    }
+    for role, suffixes in (("model", MODEL_SUFFIXES), ("batch", BATCH_SUFFIXES))
+}
+
 HEADERS: list[dict[str, Any]] = [
     {
         "name": "Prefer",
@@ -123,7 +137,10 @@ SUBMIT_DESCRIPTION: dict[str, Any] = {
     "response_model": Report,
     "openapi_extra": {
         "parameters": HEADERS,
-        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": MULTIPART_SCHEMA}}},
+        "requestBody": {
+            "required": True,
+            "content": {"multipart/form-data": {"schema": MULTIPART_SCHEMA, "encoding": FILE_PARTS}},
+        },
     },
     "responses": {
         200: {"description": "The report.", "headers": LOCATION | APPLIED},

@@ -21,10 +21,11 @@ from app.api.context import Context, context_of, wants_html
 from app.api.openapi import SUBMIT_DESCRIPTION
 from app.api.prefer import Waiting, parse_waiting
 from app.api.schemas import job_of
-from app.api.upload import Upload, in_pieces, new_diagnosis_id
+from app.api.upload import Upload, check_encoding, in_pieces, new_diagnosis_id
 from app.errors import Conflict, InputProblem, InsufficientStorage, InvalidRequest, NotFound, PayloadTooLarge, QueueFull
 from app.jobs.models import Diagnosis
 from app.jobs.states import Submission
+from app.settings import Settings
 
 KEY_LIMIT = 255
 
@@ -41,6 +42,7 @@ async def diagnose(request: Request) -> Response:
     key_hash = _key_hash(request)
     settings = context.settings
     waiting = parse_waiting(request.headers.getlist("prefer"), settings.wait_seconds, settings.wait_limit_seconds)
+    check_encoding(request.headers.get("content-encoding", ""))
     _check_length(request, context)
     async with _place_in_queue(context):
         submission = await _receive(request, context)
@@ -95,8 +97,8 @@ async def _receive(request: Request, context: Context) -> Submission:
     try:
         upload = Upload(context.settings, request.headers.get("content-type", ""), folder, diagnosis_id)
         try:
-            async with asyncio.timeout(context.settings.upload_seconds):
-                async for piece in in_pieces(request.stream()):
+            async with asyncio.timeout(context.settings.upload_grace_seconds) as limit:
+                async for piece in in_pieces(_paced(request.stream(), limit, context.settings)):
                     await asyncio.to_thread(upload.feed, piece)
             submission = upload.finish()
         finally:
@@ -104,11 +106,23 @@ async def _receive(request: Request, context: Context) -> Submission:
         await asyncio.to_thread(blobs.accept, diagnosis_id)
         return submission
     except TimeoutError as error:
-        raise InvalidRequest(f"The upload took longer than {context.settings.upload_seconds:g} seconds.") from error
+        limit_s, floor = context.settings.upload_seconds, context.settings.upload_floor_bytes_per_second
+        detail = f"The upload took longer than {limit_s:g} seconds, or came slower than {floor} bytes a second."
+        raise InvalidRequest(detail) from error
     except ClientDisconnect as error:
         raise InvalidRequest("The client went away before the body had ended.") from error
     finally:
         await asyncio.shield(asyncio.to_thread(blobs.discard, diagnosis_id))  # after `accept` there is nothing left
+
+
+async def _paced(stream: AsyncIterator[bytes], limit: asyncio.Timeout, settings: Settings) -> AsyncIterator[bytes]:
+    """The stream, with more time for each byte that has come: who sends nothing does not hold a place in the queue."""
+    started_s, received_bytes = asyncio.get_running_loop().time(), 0
+    async for chunk in stream:
+        received_bytes += len(chunk)
+        earned_s = settings.upload_grace_seconds + received_bytes / settings.upload_floor_bytes_per_second
+        limit.reschedule(started_s + min(settings.upload_seconds, earned_s))
+        yield chunk
 
 
 async def _accept(context: Context, submission: Submission, key_hash: str | None) -> Diagnosis:

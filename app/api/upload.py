@@ -25,8 +25,12 @@ from app.jobs.states import Submission
 from app.settings import Settings
 
 PIECE_BYTES = 1024 * 1024
+SLICE_BYTES = 32 * 1024
+"""What the parser is given between two looks at the framing: its time grows with the square of a header's length."""
 FRAMING_LIMIT_BYTES = 64 * 1024
 FORMAT_VERSION = "1"
+MALFORMED = (ParseFailedException, LookupError, ValueError)
+"""What the parser raises on bytes that are no form: its own error, or what it stumbled over."""
 
 
 class FileTarget(BaseTarget):  # type: ignore[misc]  # the library is not typed
@@ -123,6 +127,12 @@ class FieldTarget(BaseTarget):  # type: ignore[misc]
             raise InvalidRequest(f"The field `{self._name}` is not UTF-8.") from error
 
 
+def check_encoding(content_encoding: str) -> None:
+    """Raise InvalidRequest where the body is compressed: it is never unpacked here."""
+    if content_encoding.strip().lower() not in ("", "identity"):
+        raise InvalidRequest("The body is compressed (`Content-Encoding`); send it as it is.")
+
+
 class Upload:
     """A submission being received into a folder."""
 
@@ -130,6 +140,7 @@ class Upload:
         self._id = diagnosis_id
         self._request_limit_bytes = settings.request_limit_bytes
         self._received_bytes = 0
+        self._parsed_bytes = 0
         self._model = FileTarget("model", folder, settings.model_limit_bytes)
         self._batch = FileTarget("batch", folder, settings.batch_limit_bytes)
         self._fields = {name: FieldTarget(name, settings.field_limit_bytes) for name in FIELDS}
@@ -144,21 +155,29 @@ class Upload:
         self._received_bytes += len(piece)
         if self._received_bytes > self._request_limit_bytes:
             raise PayloadTooLarge(f"The body is larger than the {self._request_limit_bytes} bytes that are accepted.")
+        view = memoryview(piece)
+        for start in range(0, len(piece), SLICE_BYTES):
+            self._parse(bytes(view[start : start + SLICE_BYTES]))
+            self._check_framing()
+
+    def _parse(self, piece: bytes) -> None:
+        self._parsed_bytes += len(piece)
         try:
             self._parser.data_received(piece)
         except UnexpectedPartException as error:
             known = ", ".join(("model", "batch", *FIELDS))
             name = display_name(str(error.part_name))[:60]
             raise InvalidRequest(f"The field {name!r} is not known here. Known fields: {known}.") from error
-        except ParseFailedException as error:
+        except UnicodeDecodeError as error:
+            raise InvalidRequest("The name of a field or of a file is not UTF-8.") from error
+        except MALFORMED as error:
             raise InvalidRequest("The body is not well-formed multipart/form-data.") from error
-        self._check_framing()
 
     def _check_framing(self) -> None:
-        """Bytes that reach no target are part headers; the parser's time grows with the square of their length."""
+        """Bytes that reach no target are part headers."""
         delivered = self._model.size_bytes + self._batch.size_bytes
         delivered += sum(field.size_bytes for field in self._fields.values())
-        if self._received_bytes - delivered > FRAMING_LIMIT_BYTES:
+        if self._parsed_bytes - delivered > FRAMING_LIMIT_BYTES:
             raise InvalidRequest("The parts of the multipart body have headers that are too long.")
 
     def finish(self) -> Submission:

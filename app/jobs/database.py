@@ -23,6 +23,8 @@ from sqlalchemy.sql.functions import FunctionElement
 from app.settings import Settings
 
 BUSY_TIMEOUT_MS = 30_000
+SCRUB_TIMEOUT_MS = 1_000
+"""How long scrubbing waits for readers, which keeps writers waiting; it is tried again later."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 POSTGRES_LOCK_ID = 7_261_034
 
@@ -63,6 +65,21 @@ class Database:
         with self.engine.connect() as connection:
             connection.execute(sa.text("SELECT 1"))
 
+    def scrub(self) -> bool:
+        """Empty SQLite's write-ahead log into the database, so that what was deleted is in neither of them.
+
+        False where somebody was reading: then some of it is left in the log until the next time.
+        """
+        if self.engine.dialect.name != "sqlite":
+            return True
+        with self.engine.connect() as connection:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={SCRUB_TIMEOUT_MS}")
+            try:
+                busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
+            finally:
+                connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+        return not busy
+
     def close(self) -> None:
         self.engine.dispose()
 
@@ -81,6 +98,7 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA secure_delete=ON")  # what is removed is overwritten, not only forgotten
 
 
 def migrate(settings: Settings) -> None:

@@ -6,7 +6,6 @@ One filter gives markup of its own, `prose`: it escapes first and wraps afterwar
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from app import __version__
+from app.inert import is_seen
 from app.jobs.models import Diagnosis
 
 SHOWN_LIMIT = 200
@@ -51,9 +51,9 @@ class ProblemContext:
 
 
 def shown(value: object, limit: int = SHOWN_LIMIT) -> str:
-    """Text without control and direction characters, cut where it is too long to be read."""
+    """Text on one line without control and direction characters, cut where it is too long to be read."""
     text = str(value)[: limit * 4]
-    kept = "".join(char if unicodedata.category(char)[0] != "C" else " " for char in text)
+    kept = "".join(char if is_seen(char) else " " for char in text)
     return kept if len(kept) <= limit else kept[: limit - 1] + "…"
 
 

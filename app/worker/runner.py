@@ -19,6 +19,7 @@ import structlog
 
 from analyzers.report import Report
 from app.blobs.local import REPAIRED, REPORT
+from app.inert import inert_json
 from app.jobs.states import Claim, Ending
 from app.sandbox.host import SandboxUnavailable
 from app.sandbox.protocol import Limits, Outcome, Task
@@ -77,8 +78,9 @@ class JobRunner:
             log.error("sandbox_unavailable", diagnosis_id=claim.id, attempt=claim.attempt, reason=str(error)[-2000:])
             self._services.lifecycle.lost(claim.id, claim.attempt)  # not the job's fault: it gets another run
         except Exception as error:
-            log.exception("job_failed_in_worker", diagnosis_id=claim.id, attempt=claim.attempt)
-            self._services.lifecycle.settle(claim, _fault(error))
+            if self._services.lifecycle.holds(claim):  # else its files were taken away under it
+                log.exception("job_failed_in_worker", diagnosis_id=claim.id, attempt=claim.attempt)
+                self._services.lifecycle.settle(claim, _fault(error))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -137,7 +139,7 @@ class JobRunner:
 
     def _keep(self, claim: Claim, folder: Path, report: Report, repaired: Path | None) -> None:
         completed = folder / "report.completed.json"
-        completed.write_text(report.model_dump_json(), encoding="utf-8")
+        completed.write_text(inert_json(report.model_dump_json()), encoding="utf-8")
         if repaired is not None:
             self._services.blobs.put_output(claim.id, claim.attempt, REPAIRED, repaired)
         self._services.blobs.put_output(claim.id, claim.attempt, REPORT, completed)

@@ -1,7 +1,11 @@
-"""One server with a scripted worker for most tests; those that change the server's fate start their own."""
+"""One server with a scripted worker for most tests, one that runs real models for some; those that change a server's
+fate start their own.
+"""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,9 +17,53 @@ from tests.app.served import Server
 QUICK = {"reconcile_seconds": 0.3, "heartbeat_seconds": 0.3, "cancel_poll_seconds": 0.1}
 
 
+MAKE_MODELS = """
+import sys
+import keras, numpy as np
+folder = sys.argv[1]
+keras.utils.set_random_seed(0)
+
+@keras.saving.register_keras_serializable("mine")
+class Doubling(keras.layers.Layer):
+    def call(self, x):
+        return 2 * x
+
+def build(*middle):
+    layers = [keras.Input((4,), name="features"), keras.layers.Dense(8), keras.layers.BatchNormalization(name="norm")]
+    model = keras.Sequential([*layers, *middle, keras.layers.Dense(3, activation="softmax")])
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+x = np.random.default_rng(0).normal(3, 2, (64, 4)).astype("float32")
+y = (x[:, 0] > 3).astype("int64")
+model = build()
+model.fit(x, y, epochs=3, verbose=0)
+model.save(folder + "/model.keras")
+model.save(folder + "/model.h5")
+model.save_weights(folder + "/only.weights.h5")
+build(Doubling()).save(folder + "/custom.keras")
+build(keras.layers.Lambda(lambda t: t + 1)).save(folder + "/lambda.keras")
+np.savez(folder + "/batch.npz", x=x, y=y)
+"""
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running = Server(tmp_path_factory.mktemp("shared"), slots=4, model_limit_bytes=3_000_000, **QUICK)
+    yield running.wait_ready()
+    assert running.stop() == 0, "".join(running.log)
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("models")
+    subprocess.run([sys.executable, "-c", MAKE_MODELS, str(folder)], check=True, capture_output=True)
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="session")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    running = Server(tmp_path_factory.mktemp("real"), real=True, model_limit_bytes=20_000_000)
     yield running.wait_ready()
     assert running.stop() == 0, "".join(running.log)
 

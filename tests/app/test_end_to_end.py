@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,49 +16,6 @@ import pytest
 
 from tests.app.conftest import check_problem
 from tests.app.served import ROOT, Server
-
-MAKE_MODELS = """
-import sys
-import keras, numpy as np
-folder = sys.argv[1]
-keras.utils.set_random_seed(0)
-
-@keras.saving.register_keras_serializable("mine")
-class Doubling(keras.layers.Layer):
-    def call(self, x):
-        return 2 * x
-
-def build(*middle):
-    layers = [keras.Input((4,), name="features"), keras.layers.Dense(8), keras.layers.BatchNormalization(name="norm")]
-    model = keras.Sequential([*layers, *middle, keras.layers.Dense(3, activation="softmax")])
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    return model
-
-x = np.random.default_rng(0).normal(3, 2, (64, 4)).astype("float32")
-y = (x[:, 0] > 3).astype("int64")
-model = build()
-model.fit(x, y, epochs=3, verbose=0)
-model.save(folder + "/model.keras")
-model.save(folder + "/model.h5")
-model.save_weights(folder + "/only.weights.h5")
-build(Doubling()).save(folder + "/custom.keras")
-build(keras.layers.Lambda(lambda t: t + 1)).save(folder + "/lambda.keras")
-np.savez(folder + "/batch.npz", x=x, y=y)
-"""
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    folder = tmp_path_factory.mktemp("models")
-    subprocess.run([sys.executable, "-c", MAKE_MODELS, str(folder)], check=True, capture_output=True)
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-@pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    running = Server(tmp_path_factory.mktemp("real"), real=True, model_limit_bytes=20_000_000)
-    yield running.wait_ready()
-    assert running.stop() == 0, "".join(running.log)
 
 
 def npz(**arrays: Any) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import subprocess
 import sys
@@ -127,27 +126,6 @@ def test_the_form_has_every_field_that_a_person_needs(server: Server) -> None:
     page = server.get("/").text
     for name in ("model", "batch", "batch_size", "reported", "label_column", "loss", "metrics"):
         assert f'name="{name}"' in page
-
-
-def test_what_nobody_expected_is_a_problem_without_a_traceback(start: Callable[..., Server]) -> None:
-    server = start()
-    diagnosis_id = server.post(script()).json()["id"]
-    next((server.data_dir / "blobs").rglob("report.json")).write_text("{")
-    check_problem(server.get(f"/diagnoses/{diagnosis_id}"), "internal", 500)
-    server.until(lambda: any("unexpected_error" in line for line in server.log))  # the log arrives by a pipe
-
-
-def test_keys_are_asked_for_where_they_are_set(start: Callable[..., Server]) -> None:
-    digest = hashlib.sha256(b"sesame").hexdigest()
-    server = start(api_key_hashes=json.dumps([digest]))
-    for path in ("/diagnoses", "/", "/metrics", "/openapi.json"):
-        check_problem(server.get(path), "unauthorized", 401)
-    check_problem(server.post(script()), "unauthorized", 401)
-    check_problem(server.get("/diagnoses", headers={"Authorization": "Bearer wrong"}), "unauthorized", 401)
-    check_problem(server.get("/diagnoses", headers={"Authorization": "Basic !!!"}), "unauthorized", 401)
-    assert server.get("/diagnoses", headers={"Authorization": "Bearer sesame"}).status_code == 200
-    assert server.get("/diagnoses", auth=("any", "sesame")).status_code == 200
-    assert server.post(script(), headers={"X-API-Key": "sesame"}).status_code == 200
 
 
 def test_the_web_process_is_light(server: Server) -> None:
