@@ -92,8 +92,8 @@ async def _place_in_queue(context: Context) -> AsyncIterator[None]:
 
 def _queue_full(context: Context) -> QueueFull:
     return QueueFull(
-        f"{context.settings.queue_limit_jobs} diagnoses are waiting or being uploaded already, as many as may. Try again "
-        "after the time in Retry-After.",
+        f"{context.settings.queue_limit_jobs} diagnoses are waiting or being uploaded already, as many as may. Try "
+        "again after the time in Retry-After.",
         headers={"Retry-After": str(context.settings.queue_full_retry_after_seconds)},
     )
 

@@ -40,23 +40,26 @@ class Tally:
     sound: int = 0
 
     def add(self, verdict: Verdict, sound: bool) -> None:
-        """Count one."""
+        """Count one, and say at once what is wrong with it."""
         self.endings[verdict.ending] += 1
         self.sound += sound
         self.slowest_seconds = max(self.slowest_seconds, 0.0 if sound else verdict.seconds)
         line = f"{verdict.index}: {verdict.model}: {verdict.trouble or verdict.ending} [{verdict.trace}]"
         if verdict.trouble is not None:
             self.failures.append(line)
+            print("FAILED", line, flush=True)
         elif verdict.ending.endswith("worker_crashed"):
             self.crashes.append(line)
+            print("crashed", line, flush=True)
 
 
 def fuzz(indices: Iterable[int], files: list[Path], keep: Path | None = None) -> Tally:
     """Run the uploads of these numbers, `AT_ONCE` at a time, all in one sandbox."""
     tally, sandbox = Tally(), Sandbox()
     with tempfile.TemporaryDirectory() as place:
+        others = _children()
         sandbox.start()
-        zygotes = _children()
+        zygotes = _children() - others
 
         def one(index: int) -> None:
             sent = upload(index, files)
@@ -70,10 +73,12 @@ def fuzz(indices: Iterable[int], files: list[Path], keep: Path | None = None) ->
         try:
             with ThreadPoolExecutor(AT_ONCE) as pool:
                 list(pool.map(one, indices))
-            tally.failures += _left_behind(zygotes, Path(place))
+            left = _left_behind(zygotes, Path(place))
         finally:
             sandbox.close()
-        tally.failures += [f"outlived the sandbox: {process}" for process in _children() & zygotes]
+        left += [f"outlived the sandbox: {process}" for process in _children() & zygotes]
+        tally.failures += left
+        print("".join(f"FAILED {line}\n" for line in left), end="")
     return tally
 
 
@@ -83,7 +88,7 @@ def _children() -> set[psutil.Process]:
 
 def _left_behind(zygotes: set[psutil.Process], place: Path) -> list[str]:
     """What is there after the last guest's end and should not be."""
-    guests = [process for zygote in _children() for process in zygote.children(recursive=True)]
+    guests = [process for zygote in zygotes if zygote.is_running() for process in zygote.children(recursive=True)]
     found = [f"the zygote was replaced: {zygote}" for zygote in zygotes if not zygote.is_running()]
     found += [f"a process was left: {process}" for process in guests]
     return found + [f"a file was left: {path.name}" for path in place.rglob("*")]
@@ -108,7 +113,6 @@ def main() -> None:
     print(f"{asked.count} files in {seconds:.0f} s, {tally.sound} of them sound; {len(tally.failures)} failures, "
           f"{len(tally.crashes)} guests crashed; slowest {tally.slowest_seconds:.1f} s")  # fmt: skip
     print("\n".join(f"{count:>7}  {ending}" for ending, count in tally.endings.most_common()))
-    print("\n".join([*(f"FAILED {line}" for line in tally.failures), *(f"crashed {line}" for line in tally.crashes)]))
     sys.exit(bool(tally.failures))
 
 
