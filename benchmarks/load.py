@@ -154,9 +154,9 @@ class Result:
         return "\n".join(f"{name:<46}{value}" for name, value in rows.items())
 
 
-def run(clients: int, seconds: float, folder: Path, files: tuple[bytes, bytes]) -> Result:
-    """Start a server in the folder, load it for so long, and see it through to its end."""
-    server = service.Service(folder, slots=2, queue_limit_jobs=QUEUE_LIMIT_JOBS)
+def run(clients: int, seconds: float, server: service.Service, files: tuple[bytes, bytes]) -> Result:
+    """Load the server for so long, and see it through to its end."""
+    folder = server.data_dir
     _until_ready(server.url)
     memory, probe = Memory(server), Probe(server.url)
     answers = asyncio.run(_crowd(server.url, clients, seconds, files))
@@ -189,7 +189,8 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         files = service.uploads(Path(folder))
-        result = run(asked.clients, asked.seconds, Path(folder), files)
+        server = service.Service(Path(folder), slots=2, queue_limit_jobs=QUEUE_LIMIT_JOBS)
+        result = run(asked.clients, asked.seconds, server, files)
     print(result.table())
     print(f"load average of the machine at the end: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     failures = result.failures()

@@ -16,6 +16,9 @@ from typing import Any
 import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
+TEMPORARY = "tmp"
+"""The server's own folder for temporary files, in its data folder, so that what is left there is seen."""
+
 ENDED = ("succeeded", "failed", "cancelled")
 
 
@@ -30,7 +33,7 @@ def write_uploads(folder: Path) -> None:
         layers += [keras.layers.Dense(64), keras.layers.BatchNormalization(), keras.layers.ReLU()]
     model = keras.Sequential([*layers, keras.layers.Dense(3, activation="softmax")])
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    x = np.random.default_rng(0).normal(3, 2, (512, 16)).astype("float32")
+    x = np.random.default_rng(0).normal(3, 2, (64, 16)).astype("float32")
     y = (x[:, 0] > 3).astype("int64")
     model.fit(x, y, epochs=2, verbose=0)
     model.save(folder / "model.keras")
@@ -48,10 +51,12 @@ def uploads(folder: Path) -> tuple[bytes, bytes]:
 class Service:
     """The server. Settings are given by their names, such as `slots=2`. Its log is in `server.log` in its folder."""
 
-    def __init__(self, data_dir: Path, port: int = 0, **settings: Any) -> None:
-        self.data_dir = data_dir
+    def __init__(self, folder: Path, port: int = 0, **settings: Any) -> None:
+        self.data_dir = folder
         self.port = port
         self.environment = os.environ | {f"PHASEGAP_{name.upper()}": str(value) for name, value in settings.items()}
+        (folder / TEMPORARY).mkdir(exist_ok=True)
+        self.environment["TMPDIR"] = str(folder / TEMPORARY)
         self.seen: dict[int, float] = {}
         self.start()
 
@@ -60,11 +65,16 @@ class Service:
         """Where it answers."""
         return f"http://127.0.0.1:{self.port}"
 
+    def command(self) -> list[str]:
+        """What is started."""
+        return [sys.executable, "-m", "app.cli", "serve", "--port", str(self.port), "--data-dir", str(self.data_dir)]
+
     def start(self) -> None:
         """Start it, or start it again on the same port."""
-        command = [sys.executable, "-m", "app.cli", "serve", "--port", str(self.port), "--data-dir", str(self.data_dir)]
         with (self.data_dir / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(command, cwd=ROOT, env=self.environment, stdout=subprocess.PIPE, stderr=log)
+            self.process = subprocess.Popen(
+                self.command(), cwd=ROOT, env=self.environment, stdout=subprocess.PIPE, stderr=log
+            )
         assert self.process.stdout is not None
         self.port = int(self.process.stdout.readline().split(b" (")[0].rpartition(b":")[2])
 
@@ -119,9 +129,15 @@ def wait_until_all_ended(data_dir: Path, limit_seconds: float) -> dict[str, str]
 
 
 def leftovers(data_dir: Path) -> list[str]:
-    """Files of uploads that were not accepted and of runs that are over."""
-    folders = (data_dir / "scratch", data_dir / "blobs" / "incoming")
-    return [str(path) for folder in folders if folder.exists() for path in folder.rglob("*") if path.is_file()]
+    """Files and folders of uploads that were not accepted, of runs that are over, of processes that are gone."""
+    folders = (data_dir / "scratch", data_dir / "blobs" / "incoming", data_dir / "workers", data_dir / TEMPORARY)
+    return [str(path.relative_to(data_dir)) for folder in folders if folder.exists() for path in folder.rglob("*")]
+
+
+def orphans(data_dir: Path) -> list[Path]:
+    """Uploads without a diagnosis: what a kill between file and row leaves until the sweep."""
+    known = states(data_dir)
+    return [path for path in (data_dir / "blobs" / "diagnoses").iterdir() if path.name not in known]
 
 
 if __name__ == "__main__":
