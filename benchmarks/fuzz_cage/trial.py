@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import shutil
+import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +38,14 @@ OPTIONS: dict[str, tuple[Any, ...]] = {
     "reported": ({"accuracy": 1.0, "loss": 0.01}, {"nothing": -1e300}, {}),
     "seed": (0, 1 << 40),
 }
-LEAKS = ("/tmp/", "/home/", "/work/", '.py"', "Traceback")
+LEAKS = (
+    tempfile.gettempdir() + os.sep,
+    str(Path.home()),
+    sys.prefix,
+    str(Path(__file__).parents[2]),
+    ".py",
+    "Traceback",
+)
 """What no answer to a stranger may hold."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,10 @@ def test_numbers_give_files_and_most_of_them_are_spoilt(files: list[Path]) -> No
     [
         (Outcome(kind="crashed", code="internal", detail="x" * 40), "internal"),
         (Outcome(kind="refused", code="made_up", detail="x" * 40), "contract"),
-        (Outcome(kind="refused", code="model_unsafe", detail="see /tmp/upload/model.keras please"), "should not"),
+        (
+            Outcome(kind="refused", code="model_unsafe", detail=f"see {tempfile.gettempdir()}/model.keras please"),
+            "should not",
+        ),
         (Outcome(kind="refused", code="model_unsafe", detail="no"), "no words"),
         (Outcome(kind="timed_out", code="deadline_exceeded", detail="x" * 40, seconds=3 * DEADLINE_SECONDS), "gone"),
         (Outcome(kind="refused", code="model_unsafe", detail="x" * 40), None),
