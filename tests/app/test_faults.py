@@ -12,6 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from app.locks import locked
+from app.services import Services, prepare
+from app.settings import Settings
+from app.worker.process import clear_dead_scratch
 from tests.app.conftest import QUICK, check_problem
 from tests.app.double import MAGIC, script
 from tests.app.served import Server
@@ -112,3 +116,17 @@ def test_uploads_that_drip_or_come_all_at_once_leave_nothing(tmp_path: Path) -> 
         assert len(server.get("/diagnoses").json()["items"]) == 17
     finally:
         server.stop()
+
+
+def test_what_killed_workers_left_is_removed_and_what_living_ones_hold_is_not(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    prepare(settings)
+    services, scratch = Services(settings), tmp_path / "scratch"
+    for name in ("rehearsal-old/job", "rehearsal-new/job", f"{'0' * 32}-1/in", "kept"):
+        (scratch / name).mkdir(parents=True)
+    with locked(scratch / "rehearsal-new"):
+        clear_dead_scratch(scratch, services)
+        assert sorted(path.name for path in scratch.iterdir()) == ["kept", "rehearsal-new"]
+    clear_dead_scratch(scratch, services)
+    assert [path.name for path in scratch.iterdir()] == ["kept"]
+    services.close()
