@@ -71,12 +71,18 @@ class Service:
 
     def start(self) -> None:
         """Start it, or start it again on the same port."""
+        while not (line := self._started()):
+            self.process.wait()  # the port is held by one who is just dying, on a machine too busy to see to it
+        self.port = int(line.split(b" (")[0].rpartition(b":")[2])
+
+    def _started(self) -> bytes:
+        """Start it once; what it says of its address, nothing where it could not listen."""
         with (self.data_dir / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
                 self.command(), cwd=ROOT, env=self.environment, stdout=subprocess.PIPE, stderr=log
             )
         assert self.process.stdout is not None
-        self.port = int(self.process.stdout.readline().split(b" (")[0].rpartition(b":")[2])
+        return self.process.stdout.readline()
 
     def stop(self) -> int:
         """End it in order; its exit code."""

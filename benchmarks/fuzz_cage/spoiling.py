@@ -5,6 +5,7 @@ Whatever `draw` says is done: the same numbers give the same file.
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import random
@@ -61,7 +62,8 @@ def _tar(content: bytes, draw: random.Random) -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=io.BytesIO(content)) as old:
         members = {m.name: _extracted(old, m) for m in old.getmembers() if m.isfile()}
-    with tarfile.open(fileobj=out, mode="w:gz") as new:
+    # Without the time of day, which would make each file another.
+    with gzip.GzipFile(fileobj=out, mode="wb", mtime=0) as packed, tarfile.open(fileobj=packed, mode="w") as new:
         for name, member in _changed(members, draw):
             entry = tarfile.TarInfo(name)
             entry.size = len(member)

@@ -48,7 +48,7 @@ def test_numbers_give_files_and_most_of_them_are_spoilt(files: list[Path]) -> No
             "should not",
         ),
         (Outcome(kind="refused", code="model_unsafe", detail="no"), "no words"),
-        (Outcome(kind="timed_out", code="deadline_exceeded", detail="x" * 40, seconds=3 * DEADLINE_SECONDS), "gone"),
+        (Outcome(kind="timed_out", code="deadline_exceeded", detail="x" * 40, seconds=DEADLINE_SECONDS + 11), "gone"),
         (Outcome(kind="refused", code="model_unsafe", detail="x" * 40), None),
     ],
 )
