@@ -1,6 +1,6 @@
 # PhaseGap: one command to see it work (make demo), one to test it (make test). Each sets up what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo serve test test-slow bench quality zoo storm fuzz-api check lint format lock audit clean
+.PHONY: help install dev demo serve test test-slow bench quality zoo storm load fuzz fuzz-api check lint format lock audit clean
 
 PY := .venv/bin/python
 HOST ?= 127.0.0.1
@@ -42,8 +42,14 @@ zoo: dev ## diagnose models that nobody here wrote: Keras' architectures and lay
 fuzz-api: dev ## hold a real service against its own OpenAPI description (minutes)
 	@$(PY) -m benchmarks.fuzz_api
 
-storm: dev ## kill -9 at random moments over 50 jobs: every accepted job ends, none twice
-	@$(PY) -m benchmarks.kill_storm --jobs 50
+storm: dev ## kill -9 of any process, 100 times over 50 jobs: every accepted job ends, none twice, nothing is left
+	@$(PY) -m benchmarks.kill_storm --jobs 50 --kills 100
+
+load: dev ## 64 clients post for five minutes more than can be run: what they get, memory, health checks
+	@$(PY) -m benchmarks.load --clients 64 --seconds 300
+
+fuzz: dev ## 10,000 spoilt models and batches through whole guests in the sandbox (two hours)
+	@$(PY) -m benchmarks.fuzz_cage --count 10000
 
 lint: dev ## format, lint, types, import contracts
 	@.venv/bin/ruff format --check .

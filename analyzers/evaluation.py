@@ -59,11 +59,27 @@ def compiled_from_config(config: dict[str, Any] | None, names: Mapping[str, str]
         return Compiled(), None
     try:
         settings = restored(config)
-        for identifier in keras.tree.flatten(settings["loss"]):
-            keras.losses.get(identifier)
+        _check(settings["loss"], settings["loss_weights"])
         return Compiled(**settings).called(names), None
     except Exception as error:  # Keras raises whatever the configuration provokes; the model itself is still fine.
         return Compiled(), f"the compile settings in the file could not be rebuilt ({type(error).__name__})"
+
+
+def _check(loss: Any, weights: Any) -> None:
+    """Raise unless every output's loss is one, and every weight a number."""
+    for each in _leaves(loss):
+        if isinstance(each, keras.Metric):
+            raise TypeError("a metric stands where a loss should")
+        keras.losses.get(each)
+    for weight in _leaves(weights):
+        float(weight or 0.0)
+
+
+def _leaves(setting: Any) -> list[Any]:
+    """What a compile setting says of each output."""
+    if isinstance(setting, dict):
+        return list(_by_leaf(setting).values())
+    return list(setting) if isinstance(setting, list | tuple) else [setting]
 
 
 def compiled_from_names(base: Compiled, loss: Any, metrics: Any) -> Compiled:
@@ -136,12 +152,12 @@ class Evaluator:
         call = function.call if isinstance(function, keras.Loss) else function
         try:
             values = np.asarray(call(tensor(truth), with_logits(output, outputs.logits[index])), np.float64)
+            each: Array = values.reshape(len(output), -1).mean(axis=1)
         except Exception as error:
             raise BatchMismatch(
                 f"The loss `{_name(loss)}` cannot be computed for output `{self.names[index]}`: "
                 f"{_label_trouble(self.y[index], output)}"
             ) from error
-        each: Array = values.reshape(len(output), -1).mean(axis=1)
         return each
 
     def _metrics(self, outputs: Outputs) -> dict[str, float]:

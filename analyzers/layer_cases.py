@@ -140,9 +140,12 @@ def stored_moments(layer: Any) -> Moments:
 
 
 def start_moments(layer: Any) -> Moments:
-    """What the moving statistics were initialized with."""
+    """What the moving statistics were initialized with; Keras' usual 0 and 1 where a configuration says None, which
+    leaves it to chance.
+    """
     shape = tuple(int(s) for s in layer.moving_mean.shape)
-    made = [getattr(layer, f"moving_{k}_initializer")(shape, dtype="float32") for k in ("mean", "variance")]
+    usual = {"mean": keras.initializers.Zeros(), "variance": keras.initializers.Ones()}
+    made = [(getattr(layer, f"moving_{k}_initializer") or usual[k])(shape, dtype="float32") for k in usual]
     mean, variance = (np.asarray(keras.ops.convert_to_numpy(m)).astype(np.float64) for m in made)
     return Moments(mean, variance)
 

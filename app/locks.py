@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -36,3 +38,23 @@ def owner_is_dead(path: Path) -> bool | None:
     finally:
         os.close(descriptor)
     return True
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder as in use by this process."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_abandoned(folder: Path) -> bool:
+    """Whether no living process holds the folder by `locked`."""
+    try:
+        with locked(folder):
+            return True
+    except OSError:  # held, or gone meanwhile
+        return False

@@ -21,6 +21,7 @@ from app.api.errors import add_error_handlers
 from app.api.gate import Gate
 from app.api.metrics import HttpMetrics, HttpMetricsMiddleware
 from app.api.openapi import use_problem_media_type
+from app.api.readiness import Readiness
 from app.api.watch import EndWatch
 from app.pages import dashboard, docs
 from app.pages.rendering import problem_page, report_page, waiting_page
@@ -71,13 +72,16 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     await asyncio.to_thread(prepare, settings)
     services = await asyncio.to_thread(Services, settings)
     watch = EndWatch(services.store, settings.poll_seconds)
-    api.state.context = Context(settings, services, watch, report_page=report_page, waiting_page=waiting_page)
+    readiness = Readiness(services)
+    api.state.context = Context(settings, services, watch, readiness, report_page, waiting_page)
     api.state.services = services
     upkeep = Upkeep(services)
     upkeep.start()
+    await asyncio.to_thread(readiness.start)
     try:
         yield
     finally:
         watch.stop()
+        readiness.stop()
         upkeep.stop()
         services.close()

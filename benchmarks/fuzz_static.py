@@ -87,13 +87,13 @@ def spoilt(index: int, folder: Path) -> bytes:
     source = draw.choice(sorted(p for p in folder.iterdir() if p.name[1] == "."))
     content = source.read_bytes()
     if source.suffix == ".keras" and draw.random() < 0.8:
-        return _repacked(content, draw)
+        return repacked(content, draw)
     for _ in range(draw.choice((1, 1, 2, 5))):
         content = draw.choice(WAYS)(content, draw)
     return content
 
 
-def _repacked(content: bytes, draw: random.Random) -> bytes:
+def repacked(content: bytes, draw: random.Random) -> bytes:
     """The archive with one member spoilt, left out or doubled, and sums that fit."""
     out = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(out, "w", draw.choice((0, 8))) as new:
@@ -104,13 +104,13 @@ def _repacked(content: bytes, draw: random.Random) -> bytes:
             if name == chosen and what < 0.05:
                 continue
             if name == chosen:
-                spoil = _json if name.endswith(".json") and what < 0.8 else draw.choice(WAYS)
+                spoil = spoil_json if name.endswith(".json") and what < 0.8 else draw.choice(WAYS)
                 member = spoil(member, draw)
             new.writestr(name, member)
     return out.getvalue()
 
 
-def _json(content: bytes, draw: random.Random) -> bytes:
+def spoil_json(content: bytes, draw: random.Random) -> bytes:
     """JSON with some values replaced or keys left out."""
     root = json.loads(content)
     for _ in range(draw.choice((1, 3))):

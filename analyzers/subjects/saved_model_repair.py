@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf.fingerprint_pb2 import FingerprintDef
 from tensorflow.python.saved_model.pywrap_saved_model import fingerprinting
 
@@ -108,12 +109,15 @@ def _contents(old: Path, new: Path) -> Mapping[str, Path | None]:
 
 
 def _fingerprint(old: Path, new: Path) -> Path:
-    """The upload's fingerprint with the hash of the new checkpoint."""
-    fingerprint = FingerprintDef()
-    fingerprint.ParseFromString((old / FINGERPRINT).read_bytes())
+    """The upload's fingerprint with the hash of the new checkpoint; one made anew where the upload's is damaged."""
     (new / "saved_model.pb").write_bytes((old / "saved_model.pb").read_bytes())
     fresh = FingerprintDef()
     fresh.ParseFromString(fingerprinting.CreateFingerprintDef(str(new)))
+    fingerprint = FingerprintDef()
+    try:
+        fingerprint.ParseFromString((old / FINGERPRINT).read_bytes())
+    except DecodeError:  # the model loads without it, so it is no reason to withhold the repaired one
+        fingerprint = fresh
     fingerprint.checkpoint_hash = fresh.checkpoint_hash
     (new / FINGERPRINT).write_bytes(fingerprint.SerializeToString(deterministic=True))
     return new / FINGERPRINT

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from fastapi import Request
 
+from app.api.readiness import Readiness
 from app.api.watch import EndWatch
 from app.jobs.models import Diagnosis
 from app.services import Services
@@ -21,9 +22,11 @@ class Context:
     settings: Settings
     services: Services
     watch: EndWatch
+    readiness: Readiness
     report_page: Callable[[Diagnosis, dict[str, Any]], str]
     waiting_page: Callable[[Diagnosis], str]
     uploads_under_way: int = 0
+    full_until_s: float = 0.0
 
 
 def context_of(request: Request) -> Context:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,8 +24,8 @@ from app.errors import (
     Problem,
     Unauthorized,
 )
+from app.jobs.database import is_full_disk
 
-FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 INTERNAL = "Something went wrong in the service. Its operator finds the reason in the log."
 
 log = structlog.get_logger(__name__)
@@ -90,10 +89,3 @@ async def on_anything_else(request: Request, error: Exception) -> Response:
         return error_response(request, InsufficientStorage("The server has run out of disk space. Try again later."))
     log.error("unexpected_error", exc_info=error)
     return error_response(request, Internal(INTERNAL))
-
-
-def is_full_disk(error: Exception) -> bool:
-    """Whether the disk is to blame, as the file system or SQLite say it."""
-    if isinstance(error, OSError):
-        return error.errno in FULL_DISK
-    return isinstance(error, OperationalError) and "disk is full" in str(error.orig)

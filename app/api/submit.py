@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -28,6 +29,8 @@ from app.jobs.states import Submission
 from app.settings import Settings
 
 KEY_LIMIT = 255
+FULL_SECONDS = 0.1
+"""How long a queue that was found full is taken for full unasked: a crowd that is refused must cost next to nothing."""
 
 router = APIRouter(tags=["diagnoses"])
 
@@ -76,18 +79,25 @@ def _check_length(request: Request, context: Context) -> None:
 @asynccontextmanager
 async def _place_in_queue(context: Context) -> AsyncIterator[None]:
     """Hold a place from before the body is read until its row is there: uploads under way count as waiting jobs."""
+    if time.monotonic() < context.full_until_s:
+        raise _queue_full(context)
     depth = await asyncio.to_thread(context.services.store.queue_depth)
     if depth + context.uploads_under_way >= context.settings.queue_limit_jobs:
-        retry_after = str(context.settings.queue_full_retry_after_seconds)
-        raise QueueFull(
-            f"{depth} diagnoses are waiting already, as many as may. Try again after the time in Retry-After.",
-            headers={"Retry-After": retry_after},
-        )
+        context.full_until_s = time.monotonic() + FULL_SECONDS
+        raise _queue_full(context)
     context.uploads_under_way += 1
     try:
         yield
     finally:
         context.uploads_under_way -= 1
+
+
+def _queue_full(context: Context) -> QueueFull:
+    return QueueFull(
+        f"{context.settings.queue_limit_jobs} diagnoses are waiting or being uploaded already, as many as may. Try "
+        "again after the time in Retry-After.",
+        headers={"Retry-After": str(context.settings.queue_full_retry_after_seconds)},
+    )
 
 
 async def _receive(request: Request, context: Context) -> Submission:

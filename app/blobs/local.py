@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 import time
 import uuid
 from pathlib import Path
@@ -34,6 +35,7 @@ class BlobStore:
         self._all_incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._incoming: Path | None = None
         self._lock: ProcessLock | None = None
+        self._first = threading.Lock()
 
     def free_bytes(self) -> int:
         """What is left on the disk."""
@@ -42,10 +44,11 @@ class BlobStore:
 
     def receive(self, diagnosis_id: str) -> Path:
         """A new folder to write an upload into; `accept` or `discard` ends it."""
-        if self._incoming is None:
-            name = uuid.uuid4().hex
-            self._lock = ProcessLock(self._all_incoming / f"{name}.lock")
-            self._incoming = self._all_incoming / name
+        with self._first:  # uploads come in threads: two that are the first must not make a folder each
+            if self._incoming is None:
+                name = uuid.uuid4().hex
+                self._lock = ProcessLock(self._all_incoming / f"{name}.lock")
+                self._incoming = self._all_incoming / name
         folder = self._incoming / diagnosis_id
         folder.mkdir(parents=True, mode=0o700)
         return folder

@@ -6,6 +6,7 @@ acknowledged survives a power cut. All times are seconds since 1970 *by the data
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -16,12 +17,14 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.sql.functions import FunctionElement
 
 from app.settings import Settings
 
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 BUSY_TIMEOUT_MS = 30_000
 SCRUB_TIMEOUT_MS = 1_000
 """How long scrubbing waits for readers, which keeps writers waiting; it is tried again later."""
@@ -129,3 +132,10 @@ def migration_lock(settings: Settings, engine: sa.Engine) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """Whether the disk is to blame, as the file system or SQLite say it."""
+    if isinstance(error, OSError):
+        return error.errno in FULL_DISK
+    return isinstance(error, OperationalError) and "disk is full" in str(error.orig)

@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import app
+from app.locks import locked
 from app.sandbox import custom, endings
 from app.sandbox.isolation import CANARY, Findings
 from app.sandbox.jobfolder import LOG, REHEARSAL, JobFolder
@@ -36,6 +37,9 @@ PASSED_ON = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "LD_LIBRARY_PATH"
 NOWHERE = "/dev/null/nowhere"
 """A home that nobody can make, not even root, so that nothing is read from or left in one."""
 
+REHEARSAL_PREFIX = "rehearsal-"
+"""How folders of first guests are called: one that nobody has locked is left of a process that was killed."""
+
 REHEARSAL_LIMITS = Limits(memory_bytes=4 << 30, wall_seconds=60, output_bytes=16 << 20, cpu_seconds=60, threads=1)
 
 
@@ -48,9 +52,11 @@ class Sandbox:
         python: str = sys.executable,
         custom_classes_modules: Sequence[str] = (),
         custom_classes_dir: Path | None = None,
+        rehearsal_dir: Path | None = None,
     ) -> None:
         self._python = python
         self._environment = _environment(custom_classes_dir) | custom.as_environment(custom_classes_modules)
+        self._rehearsal_dir = rehearsal_dir
         self._lock = threading.Lock()
         self._parent: WarmParent | None = None
         self._closed = False
@@ -98,7 +104,7 @@ class Sandbox:
             if self._parent is None or not self._parent.alive:
                 parent = WarmParent(self._command(), self._environment)
                 parent.start()
-                self.isolation = _rehearse(parent)
+                self.isolation = _rehearse(parent, self._rehearsal_dir)
                 self._parent = parent
             return self._parent
 
@@ -125,10 +131,10 @@ def _environment(custom_classes_dir: Path | None) -> dict[str, str]:
     }
 
 
-def _rehearse(parent: WarmParent) -> str:
-    """Run a guest without an upload; what it found to hold it, in words."""
+def _rehearse(parent: WarmParent, place: Path | None) -> str:
+    """Run a guest without an upload; what it found to hold it, in words. Its folder is in `place`, locked meanwhile."""
     task = Task(diagnosis_id="rehearsal", model_file="none", batch_file="none")
-    with tempfile.TemporaryDirectory(prefix="rehearsal-") as path:
+    with tempfile.TemporaryDirectory(prefix=REHEARSAL_PREFIX, dir=place) as path, locked(Path(path)):
         Path(path, CANARY).write_text("No guest reads this.", encoding="utf-8")
         Path(path, "job").mkdir()
         with JobFolder(Path(path, "job"), task) as folder:

@@ -18,6 +18,8 @@ from typing import Protocol
 import structlog
 
 from app.jobs.engine import WorkerLoop
+from app.locks import is_abandoned
+from app.sandbox.host import REHEARSAL_PREFIX
 from app.services import Services, Upkeep, prepare
 from app.settings import Settings
 from app.worker.runner import JobRunner, RunsTasks
@@ -103,12 +105,16 @@ class WorkerProcess:
 
 
 def clear_dead_scratch(scratch: Path, services: Services) -> None:
-    """Remove job folders of runs that are over: what a worker that was killed has left."""
+    """Remove folders of runs and rehearsals that are over: what a worker that was killed has left."""
     if not scratch.is_dir():
         return
     for folder in scratch.iterdir():
         diagnosis_id, _, attempt = folder.name.rpartition("-")
-        if attempt.isdigit() and not services.lifecycle.is_running(diagnosis_id, int(attempt)):
+        if folder.name.startswith(REHEARSAL_PREFIX):
+            is_over = is_abandoned(folder)
+        else:
+            is_over = attempt.isdigit() and not services.lifecycle.is_running(diagnosis_id, int(attempt))
+        if is_over:
             shutil.rmtree(folder, ignore_errors=True)
 
 

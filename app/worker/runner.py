@@ -7,7 +7,6 @@ The job runs in a scratch folder of its own, named by diagnosis and attempt. Wha
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import time
@@ -20,13 +19,13 @@ import structlog
 from analyzers.report import Report
 from app.blobs.local import REPAIRED, REPORT
 from app.inert import inert_json
+from app.jobs.database import is_full_disk
 from app.jobs.states import Claim, Ending
 from app.sandbox.host import SandboxUnavailable
 from app.sandbox.protocol import Limits, Outcome, Task
 from app.services import Services
 
 PROGRESS_PAUSE_S = 0.25
-FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
 log = structlog.get_logger(__name__)
 
@@ -197,7 +196,7 @@ def _completed(claim: Claim, path: Path) -> Report:
 
 def _fault(error: Exception) -> Ending:
     """A fault of ours: named where the operator can mend it, silent about its inside otherwise."""
-    if isinstance(error, OSError) and error.errno in FULL_DISK:
+    if is_full_disk(error):
         detail = "The server ran out of disk space while it diagnosed this model. Try again later."
         return Ending("failed", error_code="insufficient_storage", error_detail=detail)
     detail = (

@@ -56,3 +56,18 @@ def test_what_cannot_be_restored_is_said_and_does_not_stop_the_diagnosis() -> No
     compiled, complaint = compiled_from_config({"loss": {"class_name": "MyLoss", "config": {}}}, {})
     assert compiled.empty
     assert complaint is not None
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"loss": [["accuracy"]]},
+        {"loss": {"class_name": "MeanSquaredError", "config": {}}, "loss_weights": "heavy"},
+        {"loss": {"a": {"b": 3}}},
+        {"loss": "mse", "loss_weights": [[1.0]]},
+    ],
+)
+def test_settings_of_the_wrong_kind_are_said_to_be(config: dict[str, Any]) -> None:
+    compiled, complaint = compiled_from_config(config, {})
+    assert compiled.empty
+    assert complaint is not None

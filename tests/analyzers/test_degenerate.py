@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import analyzers
+from analyzers.layer_cases import start_moments
 from analyzers.report import Report
 
 layers = keras.layers
@@ -99,3 +100,10 @@ def test_outputs_that_hardly_vary_are_not_constant() -> None:
     x, y = sample()
     report = analyzers.diagnose(net(1, "sigmoid", last_kernel=1e-3), x, y, loss="binary_crossentropy")
     assert loud(report) == []
+
+
+def test_statistics_without_an_initializer_start_where_others_do() -> None:
+    norm = layers.BatchNormalization(moving_variance_initializer=None)
+    norm.build((None, 4))
+    start = start_moments(norm)
+    assert (start.mean.tolist(), start.variance.tolist()) == ([0.0] * 4, [1.0] * 4)

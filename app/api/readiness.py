@@ -1,0 +1,95 @@
+"""Whether jobs will be run, looked at once a second beside the requests.
+
+The health check of a busy server must not stand in line with what keeps it busy: a request reads what was found last.
+A look that hangs is found by its age.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import structlog
+from pydantic import BaseModel
+
+from app.services import Services
+
+LOOK_SECONDS = 1.0
+STALE_SECONDS = 10.0
+"""A last look older than this says that the database does not answer; a busy one answers in milliseconds."""
+
+log = structlog.get_logger(__name__)
+
+
+class Check(BaseModel):
+    """One thing that is needed."""
+
+    ok: bool
+    detail: str
+
+
+class Readiness:
+    """Looks again and again, in a thread of its own from `start` to `stop`."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._found: dict[str, Check] = {}
+        self._found_at_s = time.monotonic()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="readiness", daemon=True)
+
+    def start(self) -> None:
+        """Look once, and go on beside the caller."""
+        self._look()
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join(timeout=5.0)
+
+    def checks(self) -> dict[str, Check]:
+        """What was found last, by what is needed."""
+        age_s = time.monotonic() - self._found_at_s
+        if age_s > STALE_SECONDS:
+            hung = Check(ok=False, detail=f"has not answered for {age_s:.0f} seconds")
+            return dict.fromkeys(self._found, hung)
+        return self._found
+
+    def _run(self) -> None:
+        while not self._stop.wait(LOOK_SECONDS):
+            self._look()
+
+    def _look(self) -> None:
+        found = {name: _try(name, check, self._services) for name, check in CHECKS.items()}
+        self._found, self._found_at_s = found, time.monotonic()
+
+
+def _try(name: str, check: Callable[[Services], Check], services: Services) -> Check:
+    try:
+        return check(services)
+    except Exception:
+        log.exception("readiness_check_failed", check=name)
+        return Check(ok=False, detail="does not answer")
+
+
+def _database(services: Services) -> Check:
+    services.database.check()
+    return Check(ok=True, detail="answers")
+
+
+def _queue(services: Services) -> Check:
+    services.engine.states([("readiness", 1)])
+    depth, limit = services.store.queue_depth(), services.settings.queue_limit_jobs
+    return Check(ok=True, detail=f"{depth} of {limit} places taken")
+
+
+def _workers(services: Services) -> Check:
+    workers = services.workers.live()
+    slots = sum(worker.slots for worker in workers)
+    isolation = sorted({worker.isolation for worker in workers if worker.isolation})
+    suffix = f", isolation: {', '.join(isolation)}" if isolation else ""
+    return Check(ok=bool(workers), detail=f"{len(workers)} live, {slots} slots{suffix}")
+
+
+CHECKS = {"database": _database, "queue": _queue, "workers": _workers}
