@@ -44,9 +44,7 @@ class Attribution:
     residual: float
 
 
-def attribute(
-    observer: Observer, inference: Pass, batch_only: Pass, divergences: dict[str, float]
-) -> Attribution:
+def attribute(observer: Observer, inference: Pass, batch_only: Pass, divergences: dict[str, float]) -> Attribution:
     """Shares of the gap between `inference` and `batch_only`, the pass with batch statistics in force and nothing else.
 
     `divergences` names the layers in order of data flow with their KL, by which unopened groups are shared out.
@@ -58,7 +56,8 @@ def attribute(
     energy = float(np.sum(np.square(whole)))
     if not order or relative_rms(whole, [base, base + whole]) < NEGLIGIBLE:
         return Attribution(dict.fromkeys(order, 0.0), 0.0, 0.0)
-    recall = Recall(observer.subject) if _repeats_itself(observer, inference) else None
+    subject = observer.subject
+    recall = Recall(subject) if isinstance(subject, KerasSubject) and _repeats_itself(observer, inference) else None
     with recall or nullcontext():
         replaced = _Replaced(observer, batch_only, order, take, recall)
 
@@ -72,7 +71,7 @@ def attribute(
 def _repeats_itself(observer: Observer, inference: Pass) -> bool:
     """Whether layers give the same whenever they are given the same: no state goes on, and nothing is drawn."""
     drawn = any(True in inference.flags.get(s.path, ()) for s in observer.subject.of_kind("stochastic"))
-    return isinstance(observer.subject, KerasSubject) and not observer.subject.carried_states and not drawn
+    return not observer.subject.carried_states and not drawn
 
 
 class _Replaced:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -34,7 +33,7 @@ from analyzers.statistics import relative_difference
 from analyzers.switchboard import Setting
 from analyzers.symptoms import LabelFacts
 
-WELL = 0.95  # Share of right decisions at which nobody need ask whether the images are as they should be.
+WELL = 0.95  # Share of right decisions, in either phase, at which nobody need ask whether images are as they should be.
 SURE_FLOORS = 2.0  # Few samples with heavy tails show floors too low: healthy nets were seen at up to 1.6 of them.
 FAR_FLOORS = 10.0  # A divergence this many noise floors high is no chance, whatever the tails ...
 FAR_KL = 0.05  # ... and in nats, beyond the drift of statistics while weights still moved in a healthy training.
@@ -136,7 +135,7 @@ def _tried(observer: Observer, evaluator: Evaluator, case: Case, inference: Pass
     gap, active = case.gap, case.normalizing
     far = bool(active) and active[0].significant and active[0].figures.kl > FAR
     worth_trying = gap.systematic_significant or gap.undecided or far
-    well = bool(case.labels) and all(x.inference_accuracy > WELL for x in case.labels)
+    well = bool(case.labels) and all(max(x.inference_accuracy, x.training_accuracy) > WELL for x in case.labels)
     scale = input_scale.trial(observer, evaluator, active, inference, training) if worth_trying else None
     return replace(
         case,

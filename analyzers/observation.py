@@ -107,8 +107,8 @@ class Observer:
         """A pass over `rows` (default: all samples) in windows of `batch_size`.
 
         `like` gives the constants of each window from an earlier pass over the same rows, on top of
-        `setting.constants`. `keep_changes` leaves the state as the pass left it, for `learn_mutable` to look at. `before` is called
-        with the number of each window before it is run.
+        `setting.constants`. `keep_changes` leaves the state as the pass left it, for `learn_mutable` to look at.
+        `before` is called with the number of each window before it is run.
         """
         index = np.arange(self.batch.samples) if rows is None else rows
         self.subject.set_seeds(self.seed + 1009 * repeat)
@@ -170,9 +170,13 @@ class Observer:
         finally:
             self.batch = saved
 
-    def glimpse(self, rows: Rows, until: Sequence[str]) -> dict[str, Moments]:
-        """Moments of what the named sites see in the inference phase, without running what comes behind them."""
-        setting = Setting(record=True, until=frozenset(until))
+    def glimpse(
+        self, rows: Rows, until: Sequence[str], constants: Mapping[str, Sequence[Constants]] | None = None
+    ) -> dict[str, Moments]:
+        """Moments of what the named sites see in the inference phase, without running what comes behind them;
+        `constants` as in a setting.
+        """
+        setting = Setting(record=True, until=frozenset(until), constants=constants or {})
         calls = []
         for window, _ in windows(len(rows), self.batch_size):
             with contextlib.suppress(Reached):
