@@ -193,25 +193,9 @@ def _try(
     standing = {x.path: [_constants(x.stored)] for x in layers} if lagging else {}
     setting = Setting(record=True, constants=standing)
     first, deep = ([x for x in layers if (x.path in names) is seen] for seen in (True, False))
-    known = ScaleTrial(
-        paths=names,
-        factor=found.factor,
-        offset=found.offset,
-        spread=found.spread,
-        spread_by_chance=_by_chance(first, wanted),
-        kl_before=_mean_kl(first, before),
-        kl_after=found.misfit,
-        deep_kl_before=_mean_kl(deep, before),
-        deep_kl_after=math.inf,
-        deep_kl_training=math.inf,
-        distance_before=_distance(before, wanted),
-        distance_after=_distance(before, wanted),
-        loss_before=None,
-        loss_after=None,
-        lagging=lagging,
-    )
+    known = _untried(found, names, _by_chance(first, wanted), _distance(before, wanted), lagging)
     if len(deep) > 2 * GLANCE and _worse_at_a_glance(observer, deep[:GLANCE], standing, found):
-        return known
+        return replace(known, kl_before=_mean_kl(first, before), deep_kl_before=_mean_kl(deep, before))
     if lagging:
         before = observer.run(setting)
     with scaled(observer, found.factor, found.offset):
@@ -235,6 +219,27 @@ def _try(
         distance_after=_distance(after, corrected),
         loss_before=loss_before,
         loss_after=loss_after,
+    )
+
+
+def _untried(found: _Found, names: list[str], by_chance: float, distance: float, lagging: bool) -> ScaleTrial:
+    """What is known before a pass: outputs come no nearer and layers behind stay as they are, until that is seen."""
+    return ScaleTrial(
+        paths=names,
+        factor=found.factor,
+        offset=found.offset,
+        spread=found.spread,
+        spread_by_chance=by_chance,
+        kl_before=math.inf,
+        kl_after=found.misfit,
+        deep_kl_before=math.inf,
+        deep_kl_after=math.inf,
+        deep_kl_training=math.inf,
+        distance_before=distance,
+        distance_after=distance,
+        loss_before=None,
+        loss_after=None,
+        lagging=lagging,
     )
 
 
