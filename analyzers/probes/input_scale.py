@@ -211,14 +211,12 @@ def _try(
         if known.deep_kl_after > known.deep_kl_before + WORSE or known.kl_after >= known.kl_before:
             return known
         corrected = observer.run(Setting(training=True, record=True))
-    losses = [evaluator.per_sample(p.outputs) for p in (before, after)]
-    loss_before, loss_after = (None if each is None else float(np.mean(each)) for each in losses)
     return replace(
         known,
         deep_kl_training=max((_mean_kl([x], corrected) for x in deep), default=0.0),
         distance_after=_distance(after, corrected),
-        loss_before=loss_before,
-        loss_after=loss_after,
+        loss_before=_loss(evaluator, before),
+        loss_after=_loss(evaluator, after),
     )
 
 
@@ -274,6 +272,11 @@ def _constants(stored: Moments) -> Constants:
 def _distance(inference: Pass, training: Pass) -> float:
     target = flatten(training.outputs)
     return relative_rms(flatten(inference.outputs) - target, [target])
+
+
+def _loss(evaluator: Evaluator, run: Pass) -> float | None:
+    each = evaluator.per_sample(run.outputs)
+    return None if each is None else float(np.mean(each))
 
 
 def _mean_kl(layers: Sequence[LayerCase], run: Pass) -> float:
