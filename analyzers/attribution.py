@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,9 @@ import numpy as np
 from analyzers.observation import Observer, Pass
 from analyzers.outputs import Outputs
 from analyzers.phase import flatten
-from analyzers.statistics import relative_rms
+from analyzers.recall import Recall
+from analyzers.statistics import Array, relative_rms
+from analyzers.subjects.keras_model import KerasSubject
 from analyzers.switchboard import Setting
 
 RESOLUTION = 0.02  # A group of layers with less than 2 % of the gap in all is not worth another pass.
@@ -41,30 +44,59 @@ class Attribution:
     residual: float
 
 
-def attribute(observer: Observer, batch_only: Pass, divergences: dict[str, float]) -> Attribution:
-    """Shares of the gap between inference and `batch_only`, the pass with batch statistics in force and nothing else.
+def attribute(observer: Observer, inference: Pass, batch_only: Pass, divergences: dict[str, float]) -> Attribution:
+    """Shares of the gap between `inference` and `batch_only`, the pass with batch statistics in force and nothing else.
 
     `divergences` names the layers in order of data flow with their KL, by which unopened groups are shared out.
     """
     order = list(divergences)
     take = _prefix(observer, batch_only)
-    rows = np.arange(take)
-    like = Pass(Outputs([], []), batch_only.calls, {}, 0.0, {})
-    base = flatten(observer.run(Setting(), rows=rows).outputs)
+    base = flatten(inference.outputs.take(slice(take)))
     whole = flatten(batch_only.outputs.take(slice(take))) - base
     energy = float(np.sum(np.square(whole)))
     if not order or relative_rms(whole, [base, base + whole]) < NEGLIGIBLE:
         return Attribution(dict.fromkeys(order, 0.0), 0.0, 0.0)
+    subject = observer.subject
+    recall = Recall(subject) if isinstance(subject, KerasSubject) and _repeats_itself(observer, inference) else None
+    with recall or nullcontext():
+        replaced = _Replaced(observer, batch_only, order, take, recall)
 
-    def worth(count: int) -> float:
-        if count in (0, len(order)):
-            return float(count > 0)
-        chosen = frozenset(order[:count])
-        change = flatten(observer.run(Setting(), rows=rows, like=_restricted(like, chosen)).outputs) - base
-        return float(np.sum(change * whole)) / energy
+        def worth(count: int) -> float:
+            return float(np.sum((replaced.outputs(count) - base) * whole)) / energy
 
-    shares, unresolved = _bisect(order, divergences, worth)
+        shares, unresolved = _bisect(order, divergences, worth)
     return Attribution(shares, unresolved, 1.0 - float(sum(shares.values())))
+
+
+def _repeats_itself(observer: Observer, inference: Pass) -> bool:
+    """Whether layers give the same whenever they are given the same: no state goes on, and nothing is drawn."""
+    drawn = any(True in inference.flags.get(s.path, ()) for s in observer.subject.of_kind("stochastic"))
+    return not observer.subject.carried_states and not drawn
+
+
+class _Replaced:
+    """Passes with the training phase's statistics in the first layers; what they have in common is run once."""
+
+    def __init__(
+        self, observer: Observer, batch_only: Pass, order: list[str], take: int, recall: Recall | None
+    ) -> None:
+        self._observer, self._order, self._rows, self._recall = observer, order, np.arange(take), recall
+        self._like = Pass(Outputs([], []), batch_only.calls, {}, 0.0, {})
+        self._layers = {s.path: s.layer for s in observer.subject.sites}
+        self._known = 0  # Layers from the front with replaced statistics that the recall holds.
+
+    def outputs(self, count: int) -> Array:
+        """The outputs, flat, with the first `count` layers replaced."""
+        like = _restricted(self._like, frozenset(self._order[:count]))
+        if self._recall is None:
+            return flatten(self._observer.run(Setting(), rows=self._rows, like=like).outputs)
+        first = self._layers[self._order[min(count, self._known)]] if self._known else None
+        further, recall = count > self._known, self._recall
+        self._known = max(count, self._known)
+        run = self._observer.run(
+            Setting(), rows=self._rows, like=like, before=lambda window: recall.begin(window, first, further)
+        )
+        return flatten(run.outputs)
 
 
 def _prefix(observer: Observer, batch_only: Pass) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
@@ -102,11 +102,13 @@ class Observer:
         rows: Rows | None = None,
         like: Pass | None = None,
         keep_changes: bool = False,
+        before: Callable[[int], None] | None = None,
     ) -> Pass:
         """A pass over `rows` (default: all samples) in windows of `batch_size`.
 
         `like` gives the constants of each window from an earlier pass over the same rows, on top of
         `setting.constants`. `keep_changes` leaves the state as the pass left it, for `learn_mutable` to look at.
+        `before` is called with the number of each window before it is run.
         """
         index = np.arange(self.batch.samples) if rows is None else rows
         self.subject.set_seeds(self.seed + 1009 * repeat)
@@ -118,6 +120,8 @@ class Observer:
             chosen = setting
             if like is not None:
                 chosen = replace(setting, constants={**like.constants(number), **setting.constants})
+            if before is not None:
+                before(number)
             outputs = self.board.run([x[index[window]] for x in self.batch.x], chosen)
             parts.append(outputs.take(keep))
             calls.append(self.board.calls)
@@ -166,9 +170,13 @@ class Observer:
         finally:
             self.batch = saved
 
-    def glimpse(self, rows: Rows, until: Sequence[str]) -> dict[str, Moments]:
-        """Moments of what the named sites see in the inference phase, without running what comes behind them."""
-        setting = Setting(record=True, until=frozenset(until))
+    def glimpse(
+        self, rows: Rows, until: Sequence[str], constants: Mapping[str, Sequence[Constants]] | None = None
+    ) -> dict[str, Moments]:
+        """Moments of what the named sites see in the inference phase, without running what comes behind them;
+        `constants` as in a setting.
+        """
+        setting = Setting(record=True, until=frozenset(until), constants=constants or {})
         calls = []
         for window, _ in windows(len(rows), self.batch_size):
             with contextlib.suppress(Reached):

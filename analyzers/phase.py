@@ -59,19 +59,25 @@ def folds(samples: int, seed: int) -> list[np.ndarray[tuple[int], np.dtype[np.in
 
 
 def calibrated(
-    observer: Observer, training: Pass, *, as_trained: bool, paths: Sequence[str] | None = None
+    observer: Observer,
+    training: Pass,
+    *,
+    as_trained: bool,
+    paths: Sequence[str] | None = None,
+    replayed: Pass | None = None,
 ) -> Calibrated | None:
     """Calibrate on everything and on each fold's complement; None where no layer uses batch statistics.
 
     The floor is the jackknife estimate of what the calibrated outputs vary by sampling: (K-1)/K sum (f_-k - mean)^2,
     values per sample and output (Efron and Tibshirani 1993, section 11.5). `as_trained` leaves stochastic layers and
     augmentation on while the statistics are taken, as they were in training. With fewer than `FEWEST` samples nothing
-    is held out and the floor is NaN: unknown. `training` is the training-phase pass.
+    is held out and the floor is NaN: unknown. `training` is the training-phase pass; `replayed` the pass with its
+    statistics as constants, where the phases differ by nothing else: it is run no second time where the sample is one
+    batch.
     """
     if not any(call.used_batch for calls in training.calls[0].values() for call in calls):
         return None
-    whole = observer.calibrate(as_trained=as_trained, paths=paths)
-    outputs = observer.with_statistics(whole).outputs
+    whole, outputs = _on_all(observer, training, replayed, as_trained, paths)
     if observer.batch.samples < FEWEST:
         return Calibrated(whole, outputs, outputs, np.full_like(flatten(outputs), np.nan))
     parts = folds(observer.batch.samples, observer.seed)
@@ -86,6 +92,22 @@ def calibrated(
     mean = np.mean(each, axis=0)
     spread = (len(parts) - 1) / len(parts) * np.sum([np.square(f - mean) for f in each], axis=0)
     return Calibrated(whole, outputs, held_out, np.sqrt(spread), parts, others)
+
+
+def _on_all(
+    observer: Observer, training: Pass, replayed: Pass | None, as_trained: bool, paths: Sequence[str] | None
+) -> tuple[dict[str, Constants], Outputs]:
+    """Statistics of the whole sample, and inference with them. Where it is one batch and every layer is called once,
+    the training phase had these, unless a layer renormalizes (whose constants are those of another layer).
+    """
+    calls = training.calls[0]
+    once = len(training.calls) == 1 and all(len(each) == 1 for each in calls.values())
+    renormalized = any(getattr(s.layer, "renorm", False) for s in observer.subject.sites)
+    if replayed is not None and once and paths is None and not renormalized:
+        whole = {path: each[0].applied for path, each in calls.items() if each[0].used_batch}
+        return whole, replayed.outputs
+    whole = observer.calibrate(as_trained=as_trained, paths=paths)
+    return whole, observer.with_statistics(whole).outputs
 
 
 def flatten(outputs: Sequence[Array]) -> Array:

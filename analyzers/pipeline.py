@@ -137,7 +137,7 @@ def _diagnose(
         measured, findings, judgement, prescription, facts, batch_facts(batch, source.batch_sha256)
     )
     prescription = one_phase.limit(subject, report, prescription)
-    report.id = identity(observer.state.recorded_digest(), str(batch.samples), repr(options))
+    report.id = identity(source.model_sha256 or observer.state.recorded_digest(), str(batch.samples), repr(options))
     report.timing_s = _timing(marks)
     report.depth = curve
     report.data_plan = data_plan.plan(measured.case) if prescription.constants else []

@@ -152,3 +152,11 @@ def relative_rms(difference: Array, reference: Sequence[Array]) -> float:
         if np.isfinite(scale) and scale > 1e-12 * max(size, 1e-30):
             return rms / scale
     return rms
+
+
+def relative_difference(a: Array, b: Array) -> float:
+    """Largest difference of `a` from `b`, in units of the largest finite number in `b`."""
+    scale = float(np.nanmax(np.abs(np.where(np.isfinite(b), b, np.nan)), initial=0.0)) or 1.0
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    with np.errstate(invalid="ignore"):
+        return float(np.max(np.where(same, 0.0, np.abs(a - b)) / scale, initial=0.0))

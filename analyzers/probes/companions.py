@@ -6,26 +6,38 @@ batch normalization built by hand from sums and square roots.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from analyzers.observation import Observer, Pass
 from analyzers.phase import flatten
-from analyzers.statistics import relative_rms
+from analyzers.statistics import relative_difference, relative_rms
 from analyzers.switchboard import Setting
 
 
-def drift(observer: Observer, inference: Pass) -> float:
-    """Root mean square difference of the inference phase's outputs in other company, in units of their spread.
+@dataclass(frozen=True)
+class Company:
+    """Inference in other company: root mean square difference of the outputs in units of their spread, and the largest
+    one relative to the largest output.
+    """
 
-    Every other sample is run again without its neighbours; where the model takes batches of one size only, all samples
-    in another order. 0 for a single sample.
+    drift: float
+    largest: float
+
+
+def company(observer: Observer, inference: Pass) -> Company | None:
+    """Every other sample run again without its neighbours, with other random draws; where the model takes batches of
+    one size only, all samples in another order. None for a single sample.
     """
     samples = observer.batch.samples
     if samples < 2:
-        return 0.0
+        return None
     rows = np.arange(0, samples, 2)
     if observer.subject.fixed_batch:
         rows = np.random.default_rng(observer.seed).permutation(samples)
-    alone = flatten(observer.run(Setting(), rows=rows).outputs)
-    among = flatten(inference.outputs)
-    return relative_rms(alone - among[rows], [among])
+    outputs = observer.run(Setting(), rows=rows, repeat=1).outputs
+    alone, among = flatten(outputs), flatten(inference.outputs)
+    pairs = zip(outputs, inference.outputs, strict=True)
+    largest = max(relative_difference(a, b[rows]) for a, b in pairs)
+    return Company(relative_rms(alone - among[rows], [among]), largest)

@@ -9,6 +9,7 @@ change channels unevenly and fail the trial.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -43,6 +44,8 @@ PARTS_OF_BOUND = (
 )  # Of the most that may be left of the start; the best fit is taken.
 LAGGING = 0.03  # Weight of the start below which a lag hides no scale ...
 HOPELESS_LAG = 0.9  # ... and above which undoing it multiplies every error by ten or more.
+GLANCE = 8  # Layers behind the first that are looked at before the whole model is run, where that has many more.
+WORSE = 0.01  # Nats: healthy samples leave as much.
 MOST_STEPS = 120  # Of the search, from each start: two numbers are found to a thousandth in 60 to 90.
 
 
@@ -182,35 +185,78 @@ def _try(
     phases: tuple[Pass, Pass],
     lagging: bool,
 ) -> ScaleTrial:
-    """Both phases on the corrected input; where a lag was undone, inference with it undone before and after."""
+    """Both phases on the corrected input; where a lag was undone, inference with it undone before and after.
+
+    Each pass only while the one before it leaves hope: a correction that makes layers behind the first worse is none.
+    """
     before, wanted = phases
     standing = {x.path: [_constants(x.stored)] for x in layers} if lagging else {}
     setting = Setting(record=True, constants=standing)
+    first, deep = ([x for x in layers if (x.path in names) is seen] for seen in (True, False))
+    known = _untried(found, names, _by_chance(first, wanted), _distance(before, wanted), lagging)
+    if len(deep) > 2 * GLANCE and _worse_at_a_glance(observer, deep[:GLANCE], standing, found):
+        return replace(known, kl_before=_mean_kl(first, before), deep_kl_before=_mean_kl(deep, before))
     if lagging:
         before = observer.run(setting)
     with scaled(observer, found.factor, found.offset):
-        after, corrected = observer.run(setting), observer.run(Setting(training=True, record=True))
-    first = [x for x in layers if x.path in names]
-    deep = [x for x in layers if x.path not in names]
-    losses = [evaluator.per_sample(p.outputs) for p in (before, after)]
-    loss_before, loss_after = (None if each is None else float(np.mean(each)) for each in losses)
+        after = observer.run(setting)
+        known = replace(
+            known,
+            kl_before=_mean_kl(first, before),
+            kl_after=_mean_kl(first, after),
+            deep_kl_before=_mean_kl(deep, before),
+            deep_kl_after=_mean_kl(deep, after),
+            distance_before=_distance(before, wanted),
+        )
+        if known.deep_kl_after > known.deep_kl_before + WORSE or known.kl_after >= known.kl_before:
+            return known
+        corrected = observer.run(Setting(training=True, record=True))
+    return replace(
+        known,
+        deep_kl_training=max((_mean_kl([x], corrected) for x in deep), default=0.0),
+        distance_after=_distance(after, corrected),
+        loss_before=_loss(evaluator, before),
+        loss_after=_loss(evaluator, after),
+    )
+
+
+def _untried(found: _Found, names: list[str], by_chance: float, distance: float, lagging: bool) -> ScaleTrial:
+    """What is known before a pass: outputs come no nearer and layers behind stay as they are, until that is seen."""
     return ScaleTrial(
         paths=names,
         factor=found.factor,
         offset=found.offset,
         spread=found.spread,
-        spread_by_chance=_by_chance(first, wanted),
-        kl_before=_mean_kl(first, before),
-        kl_after=_mean_kl(first, after),
-        deep_kl_before=_mean_kl(deep, before),
-        deep_kl_after=_mean_kl(deep, after),
-        deep_kl_training=max((_mean_kl([x], corrected) for x in deep), default=0.0),
-        distance_before=_distance(before, wanted),
-        distance_after=_distance(after, corrected),
-        loss_before=loss_before,
-        loss_after=loss_after,
+        spread_by_chance=by_chance,
+        kl_before=math.inf,
+        kl_after=found.misfit,
+        deep_kl_before=math.inf,
+        deep_kl_after=math.inf,
+        deep_kl_training=math.inf,
+        distance_before=distance,
+        distance_after=distance,
+        loss_before=None,
+        loss_after=None,
         lagging=lagging,
     )
+
+
+def _worse_at_a_glance(
+    observer: Observer, deep: list[LayerCase], standing: dict[str, list[Constants]], found: _Found
+) -> bool:
+    """Whether the next layers behind the first diverge more on the corrected input: a look at the front of the model,
+    where errors have not piled up yet.
+    """
+    rows = np.arange(observer.batch.samples)
+    paths = [x.path for x in deep]
+    plain = observer.glimpse(rows, paths, standing)
+    with scaled(observer, found.factor, found.offset):
+        corrected = observer.glimpse(rows, paths, standing)
+    left = [
+        float(np.mean([divergence(seen[x.path], x.stored, x.epsilon).kl for x in deep if x.path in seen]))
+        for seen in (plain, corrected)
+    ]
+    return left[1] > left[0] + WORSE
 
 
 def _by_chance(first: Sequence[LayerCase], run: Pass) -> float:
@@ -226,6 +272,11 @@ def _constants(stored: Moments) -> Constants:
 def _distance(inference: Pass, training: Pass) -> float:
     target = flatten(training.outputs)
     return relative_rms(flatten(inference.outputs) - target, [target])
+
+
+def _loss(evaluator: Evaluator, run: Pass) -> float | None:
+    each = evaluator.per_sample(run.outputs)
+    return None if each is None else float(np.mean(each))
 
 
 def _mean_kl(layers: Sequence[LayerCase], run: Pass) -> float:

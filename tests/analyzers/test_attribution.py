@@ -20,7 +20,7 @@ def test_shares_are_those_of_full_telescoping_replacement() -> None:
     with Observer(KerasSubject(s.model), batch, 32, seed=0) as observer:
         inference, training = observer.run(Setting()), observer.run(Setting(training=True, record=True))
         order = list(training.seen)
-        found = attribution.attribute(observer, training, dict.fromkeys(order, 1.0))
+        found = attribution.attribute(observer, inference, training, dict.fromkeys(order, 1.0))
         base, whole = flatten(inference.outputs), flatten(training.outputs) - flatten(inference.outputs)
         worth = [0.0]
         for count in range(1, len(order) + 1):
@@ -39,7 +39,7 @@ def test_no_gap_no_shares() -> None:
     s = specimens.healthy()
     with Observer(KerasSubject(s.model), Batch([s.x], None, None, ["x"], ["y"]), 32, seed=0) as observer:
         inference = observer.run(Setting(record=True))
-        shares = attribution.attribute(observer, inference, dict.fromkeys(inference.seen, 1.0)).shares
+        shares = attribution.attribute(observer, inference, inference, dict.fromkeys(inference.seen, 1.0)).shares
     assert set(shares.values()) == {0.0}
 
 
