@@ -71,7 +71,11 @@ def worker(data_dir: DataDir = None, parent_pid: ParentPid = None) -> None:
     from app.worker.process import run_worker
 
     sandbox = Sandbox(
-        custom_classes_modules=settings.custom_classes_modules, custom_classes_dir=settings.custom_classes_dir
+        custom_classes_modules=settings.custom_classes_modules,
+        custom_classes_dir=settings.custom_classes_dir,
+        isolation_required=settings.isolation_required,
+        guest_uid_base=settings.guest_uid_base,
+        folder=settings.data_dir / "scratch",
     )
     run_worker(settings, sandbox)
 

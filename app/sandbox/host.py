@@ -21,14 +21,15 @@ from pathlib import Path
 
 import app
 from app.sandbox import custom, endings
-from app.sandbox.isolation import CANARY, Findings
+from app.sandbox.isolation import CANARY, Findings, Level
 from app.sandbox.jobfolder import LOG, REHEARSAL, JobFolder
 from app.sandbox.protocol import Limits, Outcome, Task
 from app.sandbox.settling import settle
 from app.sandbox.supervision import OnProgress, Supervision
-from app.sandbox.warm import SandboxUnavailable, WarmParent
+from app.sandbox.warm import IsolationTooWeak, SandboxUnavailable, WarmParent
+from app.settings import GUEST_UID_BASE
 
-__all__ = ["Sandbox", "SandboxUnavailable"]
+__all__ = ["IsolationTooWeak", "Sandbox", "SandboxUnavailable"]
 
 PASSED_ON = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
 """What of the host's environment reaches a guest: which devices there are and where their libraries stand."""
@@ -36,11 +37,18 @@ PASSED_ON = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "LD_LIBRARY_PATH"
 NOWHERE = "/dev/null/nowhere"
 """A home that nobody can make, not even root, so that nothing is read from or left in one."""
 
+PASSABLE = 0o711
+"""The mode of a folder that others may pass through to what they know to be there, and not look into."""
+
 REHEARSAL_LIMITS = Limits(memory_bytes=4 << 30, wall_seconds=60, output_bytes=16 << 20, cpu_seconds=60, threads=1)
 
 
 class Sandbox:
-    """Runs guests, several at once, from any thread. `isolation` says what holds them, as found out at the start."""
+    """Runs guests, several at once, from any thread. `isolation` says what holds them, as found out at the start.
+
+    Below the level that is required it does not start. The first of the users that guests become is `guest_uid_base`,
+    0 for none, and where job folders will be is `folder`, the system's temporary folder unless told.
+    """
 
     def __init__(
         self,
@@ -48,8 +56,12 @@ class Sandbox:
         python: str = sys.executable,
         custom_classes_modules: Sequence[str] = (),
         custom_classes_dir: Path | None = None,
+        isolation_required: Level = "inner",
+        guest_uid_base: int = GUEST_UID_BASE,
+        folder: Path | None = None,
     ) -> None:
         self._python = python
+        self._required, self._guest_uid_base, self._folder = isolation_required, guest_uid_base, folder
         self._environment = _environment(custom_classes_dir) | custom.as_environment(custom_classes_modules)
         self._lock = threading.Lock()
         self._parent: WarmParent | None = None
@@ -96,11 +108,24 @@ class Sandbox:
             if self._closed:
                 raise SandboxUnavailable("the sandbox has been closed")
             if self._parent is None or not self._parent.alive:
-                parent = WarmParent(self._command(), self._environment)
+                parent = WarmParent(self._command(), self._environment, self._guest_uid_base)
                 parent.start()
-                self.isolation = _rehearse(parent)
+                try:
+                    self._try_out(parent)
+                except BaseException:
+                    parent.close()
+                    raise
                 self._parent = parent
             return self._parent
+
+    def _try_out(self, parent: WarmParent) -> None:
+        findings = _rehearse(parent, self._folder)
+        if findings.broken():
+            raise SandboxUnavailable(f"{', '.join(findings.broken())} does not hold: a guest can {findings.escaped}")
+        if (shortfall := findings.shortfall(self._required)) is not None:
+            raise IsolationTooWeak(shortfall)
+        parent.promised = tuple(findings.held)
+        self.isolation = str(findings)
 
     def _command(self) -> list[str]:
         return [self._python, "-P", "-m", "app.sandbox.zygote"]
@@ -125,21 +150,20 @@ def _environment(custom_classes_dir: Path | None) -> dict[str, str]:
     }
 
 
-def _rehearse(parent: WarmParent) -> str:
-    """Run a guest without an upload; what it found to hold it, in words."""
+def _rehearse(parent: WarmParent, where: Path | None) -> Findings:
+    """Run a guest without an upload, where guests with one will be; what it found to hold it."""
     task = Task(diagnosis_id="rehearsal", model_file="none", batch_file="none")
-    with tempfile.TemporaryDirectory(prefix="rehearsal-") as path:
+    if where is not None:
+        where.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="rehearsal-", suffix="-first", dir=where) as path:
         Path(path, CANARY).write_text("No guest reads this.", encoding="utf-8")
+        # As a job's folder is: the way to it is open to those who know it, its inside is not.
+        os.chmod(path, PASSABLE)
         Path(path, "job").mkdir()
         with JobFolder(Path(path, "job"), task) as folder:
             with Supervision(parent, folder, REHEARSAL_LIMITS) as supervision:
                 end = supervision.run("rehearse", lambda *_: None, lambda: False)
             said, log = folder.read(REHEARSAL, 1 << 16), folder.read(LOG, 1 << 16) or b""
     if end != 0 or said is None:
-        parent.close()
         raise SandboxUnavailable(f"the first guest failed: {end!r} {log.decode(errors='replace')[-2000:]}")
-    findings = Findings.model_validate_json(said)
-    if findings.broken():
-        parent.close()
-        raise SandboxUnavailable(f"{', '.join(findings.broken())} does not hold: a guest can {findings.escaped}")
-    return str(findings)
+    return Findings.model_validate_json(said)

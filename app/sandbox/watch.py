@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from app.sandbox import endings, procfs
 from app.sandbox.jobfolder import JobFolder
-from app.sandbox.protocol import Limits, Outcome
+from app.sandbox.protocol import MOST_THREADS, Limits, Outcome
 
 # A guest that allocates as fast as it can gains some 20 MB between two close looks; far from its limit that is no
 # danger.
@@ -46,6 +46,8 @@ class Watch:
     def _round(self) -> Outcome | None:
         if self._should_stop():
             return endings.cancelled()
+        if procfs.threads(self._pid) > MOST_THREADS:
+            return endings.too_many_threads(MOST_THREADS)
         if procfs.descendants(self._pid):
             return endings.started_programs()
         if self._folder.output_bytes() > self._limits.output_bytes:

@@ -18,6 +18,8 @@ from typing import Protocol
 import structlog
 
 from app.jobs.engine import WorkerLoop
+from app.kin import EXIT_NOT_ISOLATED
+from app.sandbox.host import IsolationTooWeak
 from app.services import Services, Upkeep, prepare
 from app.settings import Settings
 from app.worker.runner import JobRunner, RunsTasks
@@ -51,6 +53,9 @@ class WorkerProcess:
             signal.signal(number, lambda *_: self._shutdown.set())
         try:
             self._sandbox.start()
+        except IsolationTooWeak as error:
+            log.error("isolation_too_weak", reason=str(error))
+            return EXIT_NOT_ISOLATED
         except Exception as error:
             log.exception("sandbox_unavailable", reason=str(error))
             return EXIT_NO_SANDBOX
