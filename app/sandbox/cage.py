@@ -75,7 +75,6 @@ STEPS: tuple[Step, ...] = (
     chores.clear_environment,
     # Before the view, in which /proc cannot be written to.
     chores.be_first_to_die,
-    chores.yield_to_others,
     chores.limit_resources,
     identity.hand_over,
     identity.own_network,
@@ -84,6 +83,8 @@ STEPS: tuple[Step, ...] = (
     # After all that only root may do, and inside the view, which opens the way to what this user could not reach.
     identity.own_user,
     identity.limit_processes,
+    # Not sooner: a guest that waits for its walls on a busy machine does nobody a favour.
+    chores.yield_to_others,
     chores.settle_in,
     # After the change of user, which would undo both.
     chores.die_with_zygote,
