@@ -16,10 +16,16 @@ ROUND = 0.25
 
 
 class Watch:
-    """Call `look` again and again, `pause` seconds apart; it says when and why the guest must be killed."""
+    """Call `look` again and again, `pause` seconds apart; it says when and why the guest must be killed.
 
-    def __init__(self, pid: int, folder: JobFolder, limits: Limits, should_stop: Callable[[], bool]) -> None:
+    `alone` is whether the guest may have no child processes.
+    """
+
+    def __init__(
+        self, pid: int, folder: JobFolder, limits: Limits, should_stop: Callable[[], bool], *, alone: bool = True
+    ) -> None:
         self._pid, self._folder, self._limits, self._should_stop = pid, folder, limits, should_stop
+        self._alone = alone
         self._began = self._rounds_began = time.monotonic()
         self.peak = 0
         self.pause = CLOSE
@@ -48,7 +54,7 @@ class Watch:
             return endings.cancelled()
         if procfs.threads(self._pid) > MOST_THREADS:
             return endings.too_many_threads(MOST_THREADS)
-        if procfs.descendants(self._pid):
+        if self._alone and procfs.descendants(self._pid):
             return endings.started_programs()
         if self._folder.output_bytes() > self._limits.output_bytes:
             return endings.too_much_output(self._limits.output_bytes)

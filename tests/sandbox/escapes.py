@@ -30,7 +30,7 @@ CONTROL = {
         "list_the_home_of_all_jobs", "write_beside_the_job", "change_the_upload", "read_the_first_process",
     ),
     "wall_in_calls": (
-        "fork", "open_a_udp_socket", "make_a_socket_pair", "hide_memory", "date_what_is_outside",
+        "open_a_udp_socket", "make_a_socket_pair", "hide_memory", "date_what_is_outside",
         "open_what_is_outside_to_all", "own_what_is_outside", "watch_what_is_outside", "hold_the_parent",
         "limit_the_parent", "outlive_the_parent", "hide_shared_memory",
     ),
