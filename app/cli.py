@@ -70,12 +70,12 @@ def worker(data_dir: DataDir = None, parent_pid: ParentPid = None) -> None:
     from app.sandbox.host import Sandbox
     from app.worker.process import run_worker
 
-    scratch = settings.data_dir / "scratch"
-    scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
     sandbox = Sandbox(
         custom_classes_modules=settings.custom_classes_modules,
         custom_classes_dir=settings.custom_classes_dir,
-        rehearsal_dir=scratch,
+        isolation_required=settings.isolation_required,
+        guest_uid_base=settings.guest_uid_base,
+        folder=settings.data_dir / "scratch",
     )
     run_worker(settings, sandbox)
 

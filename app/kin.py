@@ -8,6 +8,8 @@ import signal
 import sys
 
 PR_SET_PDEATHSIG = 1
+EXIT_NOT_ISOLATED = 5
+"""A worker's exit status where this machine cannot hold guests as required: starting it again would not help."""
 
 
 def die_with_parent(parent_pid: int) -> None:

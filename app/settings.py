@@ -15,6 +15,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 MIB = 1024 * 1024
 GIB = 1024 * MIB
 ENV_PREFIX = "PHASEGAP_"
+GUEST_UID_BASE = 60800
+"""Users that no distribution gives away: Debian and systemd leave them alone, and rootless containers have them."""
 
 
 class Settings(BaseSettings):
@@ -114,6 +116,18 @@ class Settings(BaseSettings):
         description="What one run may write: a large batch unpacked (removed at its end), report and repaired model.",
     )
     guest_threads: int = Field(0, ge=0, description="Threads of one run; 0: as many as there are cores.")
+    guest_uid_base: int = Field(
+        GUEST_UID_BASE,
+        ge=0,
+        le=2**31 - 2**16,
+        description="Where the worker is root, the guest of its n-th slot becomes this user plus n; each worker on a "
+        "machine needs its own range. 0: guests stay root, without its capabilities.",
+    )
+    isolation_required: Literal["none", "inner", "full"] = Field(
+        "inner",
+        description="What must hold guests, or the worker refuses to start. inner: Landlock and seccomp. full: also a "
+        "user, a network and a view of files of their own, for which the worker must be root. none: anything.",
+    )
     custom_classes_modules: tuple[str, ...] = Field(
         (),
         description="Python modules that register custom Keras classes, JSON list; imported at the start, uncaged.",

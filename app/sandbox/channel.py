@@ -28,7 +28,8 @@ class Order(BaseModel):
     errand: Errand = "diagnose"
     folder: str = ""
     limits: Limits | None = None
-    slot: int = 0
+    uid: int = 0
+    promised: tuple[str, ...] = ()
 
 
 class News(BaseModel):

@@ -91,6 +91,16 @@ def started_programs() -> Outcome:
     )
 
 
+def too_many_threads(limit: int) -> Outcome:
+    """The guest had more threads than TensorFlow ever starts."""
+    return Outcome(
+        kind="refused",
+        code="model_unsafe",
+        detail=f"The model started more than {limit} threads while it was loaded or run, which no model needs. Save it "
+        "without custom code and send it again.",
+    )
+
+
 def forbidden_call() -> Outcome:
     """The guest asked the kernel for something that no diagnosis needs."""
     return Outcome(

@@ -18,9 +18,9 @@ import analyzers
 from analyzers.errors import AnalysisError
 from analyzers.report import Report
 from app.sandbox import cage, endings
-from app.sandbox.cage import Room
 from app.sandbox.jobfolder import ERROR, IN, LOG, PROGRESS, REPORT, TASK, repaired_name
 from app.sandbox.protocol import UNCAGED, GuestError, Task
+from app.sandbox.room import Room
 
 LONGEST_LOG = 1 << 16
 LONGEST_DETAIL = 4000

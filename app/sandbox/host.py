@@ -22,14 +22,15 @@ from pathlib import Path
 import app
 from app.locks import locked
 from app.sandbox import custom, endings
-from app.sandbox.isolation import CANARY, Findings
+from app.sandbox.isolation import CANARY, Findings, Level
 from app.sandbox.jobfolder import LOG, REHEARSAL, JobFolder
 from app.sandbox.protocol import Limits, Outcome, Task
 from app.sandbox.settling import settle
 from app.sandbox.supervision import OnProgress, Supervision
-from app.sandbox.warm import SandboxUnavailable, WarmParent
+from app.sandbox.warm import IsolationTooWeak, SandboxUnavailable, WarmParent
+from app.settings import GUEST_UID_BASE
 
-__all__ = ["Sandbox", "SandboxUnavailable"]
+__all__ = ["IsolationTooWeak", "Sandbox", "SandboxUnavailable"]
 
 PASSED_ON = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
 """What of the host's environment reaches a guest: which devices there are and where their libraries stand."""
@@ -40,11 +41,18 @@ NOWHERE = "/dev/null/nowhere"
 REHEARSAL_PREFIX = "rehearsal-"
 """How folders of first guests are called: one that nobody has locked is left of a process that was killed."""
 
+PASSABLE = 0o711
+"""The mode of a folder that others may pass through to what they know to be there, and not look into."""
+
 REHEARSAL_LIMITS = Limits(memory_bytes=4 << 30, wall_seconds=60, output_bytes=16 << 20, cpu_seconds=60, threads=1)
 
 
 class Sandbox:
-    """Runs guests, several at once, from any thread. `isolation` says what holds them, as found out at the start."""
+    """Runs guests, several at once, from any thread. `isolation` says what holds them, as found out at the start.
+
+    Below the level that is required it does not start. The first of the users that guests become is `guest_uid_base`,
+    0 for none, and where job folders will be is `folder`, the system's temporary folder unless told.
+    """
 
     def __init__(
         self,
@@ -52,11 +60,13 @@ class Sandbox:
         python: str = sys.executable,
         custom_classes_modules: Sequence[str] = (),
         custom_classes_dir: Path | None = None,
-        rehearsal_dir: Path | None = None,
+        isolation_required: Level = "inner",
+        guest_uid_base: int = GUEST_UID_BASE,
+        folder: Path | None = None,
     ) -> None:
         self._python = python
+        self._required, self._guest_uid_base, self._folder = isolation_required, guest_uid_base, folder
         self._environment = _environment(custom_classes_dir) | custom.as_environment(custom_classes_modules)
-        self._rehearsal_dir = rehearsal_dir
         self._lock = threading.Lock()
         self._parent: WarmParent | None = None
         self._closed = False
@@ -102,11 +112,24 @@ class Sandbox:
             if self._closed:
                 raise SandboxUnavailable("the sandbox has been closed")
             if self._parent is None or not self._parent.alive:
-                parent = WarmParent(self._command(), self._environment)
+                parent = WarmParent(self._command(), self._environment, self._guest_uid_base)
                 parent.start()
-                self.isolation = _rehearse(parent, self._rehearsal_dir)
+                try:
+                    self._try_out(parent)
+                except BaseException:
+                    parent.close()
+                    raise
                 self._parent = parent
             return self._parent
+
+    def _try_out(self, parent: WarmParent) -> None:
+        findings = _rehearse(parent, self._folder)
+        if findings.broken():
+            raise SandboxUnavailable(f"{', '.join(findings.broken())} does not hold: a guest can {findings.escaped}")
+        if (shortfall := findings.shortfall(self._required)) is not None:
+            raise IsolationTooWeak(shortfall)
+        parent.promised = tuple(findings.held)
+        self.isolation = str(findings)
 
     def _command(self) -> list[str]:
         return [self._python, "-P", "-m", "app.sandbox.zygote"]
@@ -131,21 +154,22 @@ def _environment(custom_classes_dir: Path | None) -> dict[str, str]:
     }
 
 
-def _rehearse(parent: WarmParent, place: Path | None) -> str:
-    """Run a guest without an upload; what it found to hold it, in words. Its folder is in `place`, locked meanwhile."""
+def _rehearse(parent: WarmParent, where: Path | None) -> Findings:
+    """Run a guest without an upload, where guests with one will be; what it found to hold it. Its folder is locked
+    meanwhile.
+    """
     task = Task(diagnosis_id="rehearsal", model_file="none", batch_file="none")
-    with tempfile.TemporaryDirectory(prefix=REHEARSAL_PREFIX, dir=place) as path, locked(Path(path)):
+    if where is not None:
+        where.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=REHEARSAL_PREFIX, dir=where) as path, locked(Path(path)):
         Path(path, CANARY).write_text("No guest reads this.", encoding="utf-8")
+        # As a job's folder is: the way to it is open to those who know it, its inside is not.
+        os.chmod(path, PASSABLE)
         Path(path, "job").mkdir()
         with JobFolder(Path(path, "job"), task) as folder:
             with Supervision(parent, folder, REHEARSAL_LIMITS) as supervision:
                 end = supervision.run("rehearse", lambda *_: None, lambda: False)
             said, log = folder.read(REHEARSAL, 1 << 16), folder.read(LOG, 1 << 16) or b""
     if end != 0 or said is None:
-        parent.close()
         raise SandboxUnavailable(f"the first guest failed: {end!r} {log.decode(errors='replace')[-2000:]}")
-    findings = Findings.model_validate_json(said)
-    if findings.broken():
-        parent.close()
-        raise SandboxUnavailable(f"{', '.join(findings.broken())} does not hold: a guest can {findings.escaped}")
-    return str(findings)
+    return Findings.model_validate_json(said)

@@ -113,6 +113,8 @@ class JobFolder:
             return None
         found = os.stat(name, dir_fd=self._top, follow_symlinks=False)
         if stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and 0 < found.st_size <= limit:
+            if found.st_uid != os.geteuid():
+                os.chown(name, os.geteuid(), os.getegid(), dir_fd=self._top, follow_symlinks=False)
             return name
         discard(self.path / name)
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import signal
 import struct
@@ -14,6 +15,11 @@ _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 
 _CAPABILITY_VERSION_3 = 0x20080522
+CHOWN, DAC_OVERRIDE, FOWNER, KILL, SETGID, SETUID, SYS_ADMIN = 0, 1, 3, 5, 6, 7, 21
+"""Capabilities by their numbers."""
+
+MOUNTS, HOST_NAME, IPC, NETWORK = 0x00020000, 0x04000000, 0x08000000, 0x40000000
+"""Namespaces by their flags."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -25,8 +31,8 @@ def prctl(option: int, *arguments: int) -> None:
         raise _last_error("prctl")
 
 
-def syscall(number: int, *arguments: int | ctypes.Array[ctypes.c_char] | ctypes.c_void_p) -> int:
-    """Call a system call by number; `OSError` where the kernel refuses."""
+def syscall(number: int, *arguments: int | bytes | ctypes.Array[ctypes.c_char]) -> int:
+    """Call a system call by number, bytes being passed as a string; `OSError` where the kernel refuses."""
     converted = [ctypes.c_long(argument) if isinstance(argument, int) else argument for argument in arguments]
     result = int(_libc.syscall(ctypes.c_long(number), *converted))
     if result < 0:
@@ -54,6 +60,26 @@ def forbid_dumps() -> None:
 def forbid_new_privileges() -> None:
     """Make set-user-id programs and file capabilities powerless from here on."""
     prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def may(*capabilities: int) -> bool:
+    """Whether this process has all of these capabilities now."""
+    header = ctypes.create_string_buffer(struct.pack("Ii", _CAPABILITY_VERSION_3, 0))
+    found = ctypes.create_string_buffer(24)
+    if _libc.capget(header, found) != 0:
+        raise _last_error("capget")
+    low, _, _, high, _, _ = struct.unpack("6I", found.raw)
+    return all((low | high << 32) >> number & 1 for number in capabilities)
+
+
+def unshare(namespace: int) -> bool:
+    """Move this process into a new namespace of a kind; False where the platform does not let it."""
+    if _libc.unshare(ctypes.c_int(namespace)) == 0:
+        return True
+    # No right to, no such kind in this kernel, or as many as this machine wants to have.
+    if ctypes.get_errno() in (errno.EPERM, errno.EINVAL, errno.ENOSPC, errno.ENOSYS):
+        return False
+    raise _last_error("unshare")
 
 
 def drop_capabilities() -> None:

@@ -8,15 +8,24 @@ from pathlib import Path
 _COUNTED = (b"RssAnon:", b"RssShmem:", b"VmSwap:")
 
 
+def threads(pid: int) -> int:
+    """How many threads it has."""
+    return _figure(pid, (b"Threads:",))
+
+
 def memory(pid: int) -> int:
     """Bytes of anonymous and shared memory, swapped out or not. Mapped files are the kernel's to drop and do not
     count.
     """
+    return _figure(pid, _COUNTED) << 10
+
+
+def _figure(pid: int, names: tuple[bytes, ...]) -> int:
     try:
         lines = Path(f"/proc/{pid}/status").read_bytes().splitlines()
     except OSError:
         return 0
-    return sum(int(line.split()[1]) << 10 for line in lines if line.startswith(_COUNTED))
+    return sum(int(line.split()[1]) for line in lines if line.startswith(names))
 
 
 def descendants(pid: int) -> list[int]:

@@ -9,12 +9,16 @@ it wrote, writes `out/report.json` anew from what it could validate, and moves t
 
 from __future__ import annotations
 
+import os
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 UNCAGED = 69
 """A guest's exit status where it could not lock itself in, and so has not touched the upload."""
+
+MOST_THREADS = 256 + 32 * (os.cpu_count() or 1)
+"""Threads of a guest that are taken for TensorFlow's. It keeps a few pools of one for each core: 31 on two cores."""
 
 NOTE = r"^[ -~]{1,160}$"
 """A note beside the progress: a line of plain ASCII, since it comes from the guest and may quote a stranger's file."""

@@ -1,8 +1,8 @@
 """The first guest of each zygote has no upload. It shows that TensorFlow runs after the fork, and tries to break out.
 
 What holds a guest depends on the kernel and the container, so it is found out here and not assumed: a layer that is
-missing makes the sandbox say that its isolation is reduced; one that is there and does not hold makes it refuse to run
-anything.
+missing lowers the level of isolation that the sandbox reports; one that is there and does not hold makes it refuse to
+run anything.
 """
 
 from __future__ import annotations
@@ -10,18 +10,17 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
-from app.sandbox.cage import Room
 from app.sandbox.guest import leave, use_threads
-from app.sandbox.isolation import CALLS, CANARY, FILES, KEPT_BY, Findings
+from app.sandbox.isolation import CANARY, Findings
 from app.sandbox.jobfolder import REHEARSAL
+from app.sandbox.room import Room
 
 
 def rehearse(room: Room, held: list[str]) -> None:
     """The errand of the first guest."""
-    names = [*KEPT_BY[FILES], *KEPT_BY[CALLS]]
-    attempts = (_read_outside, _write_outside, _start_a_process, _open_a_socket)
-    escaped = [name for name, attempt in zip(names, attempts, strict=True) if _came_through(attempt, room)]
+    escaped = [name for name, attempt in ATTEMPTS.items() if _came_through(attempt, room)]
     _compute(room)
     leave(room, REHEARSAL, Findings(held=held, escaped=escaped).model_dump_json())
 
@@ -34,20 +33,11 @@ def _compute(room: Room) -> None:
         raise RuntimeError("TensorFlow computes nonsense in a forked process")
 
 
-def _came_through(attempt: Callable[[Room], None], room: Room) -> bool:
+def _came_through(attempt: Callable[[Room], object], room: Room) -> bool:
     try:
-        attempt(room)
+        return attempt(room) is not False
     except OSError:
         return False
-    return True
-
-
-def _read_outside(room: Room) -> None:
-    (room.folder.parent / CANARY).read_bytes()
-
-
-def _write_outside(room: Room) -> None:
-    (room.folder.parent / f"{CANARY}-touched").touch()
 
 
 def _start_a_process(room: Room) -> None:
@@ -57,5 +47,20 @@ def _start_a_process(room: Room) -> None:
     os.waitpid(child, 0)
 
 
-def _open_a_socket(room: Room) -> None:
-    socket.socket(socket.AF_INET, socket.SOCK_DGRAM).close()
+def _see_the_network(room: Room) -> bool:
+    lines = Path("/proc/self/net/dev").read_text(encoding="ascii").splitlines()[2:]
+    return any(line.split(":")[0].strip() != "lo" for line in lines)
+
+
+ATTEMPTS: dict[str, Callable[[Room], object]] = {
+    "read outside": lambda room: (room.folder.parent / CANARY).read_bytes(),
+    "write outside": lambda room: (room.folder.parent / f"{CANARY}-touched").touch(),
+    "read about another process": lambda room: Path(f"/proc/{os.getppid()}/status").read_bytes(),
+    "start a process": _start_a_process,
+    "open a socket": lambda room: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).close(),
+    "signal its parent": lambda room: os.kill(os.getppid(), 0),
+    "see files outside": lambda room: os.stat(room.folder.parent / CANARY),
+    "see other processes": lambda room: os.stat(f"/proc/{os.getppid()}"),
+    "see the network": _see_the_network,
+}
+"""By the names that `KEPT_BY` has for them. An attempt that raises an `OSError` or returns False did not succeed."""

@@ -52,7 +52,8 @@ class Supervision:
         if started.event == "failed":
             self._ended = True
             return endings.helper_gone()
-        watch = Watch(started.pid, self._folder, self._limits, should_stop)
+        # The first guest tries to start a process, and is to tell of it where it can.
+        watch = Watch(started.pid, self._folder, self._limits, should_stop, alone=errand != "rehearse")
         result = self._attend(self._ticket, watch, on_progress)
         self.peak, self.seconds = watch.peak, watch.seconds
         self.kernel_killed = procfs.kernel_oom_kills() > kills_before

@@ -30,6 +30,10 @@ class SandboxUnavailable(Exception):  # noqa: N818 - says a state, not a slip
     """No guest can be run; the message is for the operator."""
 
 
+class IsolationTooWeak(SandboxUnavailable):
+    """Guests could be run, and would be held by less than the operator requires."""
+
+
 @dataclass
 class Ticket:
     """One guest as the host knows it.
@@ -44,10 +48,12 @@ class Ticket:
 
 
 class WarmParent:
-    """One life of the zygote process."""
+    """One life of the zygote process. `promised` are the layers that every guest must have."""
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], guest_uid_base: int = 0) -> None:
         self._command, self._environment = list(command), dict(environment)
+        self._guest_uid_base = guest_uid_base
+        self.promised: tuple[str, ...] = ()
         self._lock = threading.Lock()
         self._jobs = itertools.count(1)
         self._tickets: dict[int, Ticket] = {}
@@ -79,7 +85,18 @@ class WarmParent:
             slot = next(number for number in itertools.count() if number not in taken)
             ticket = Ticket(next(self._jobs), slot)
             self._tickets[ticket.job] = ticket
-        self._send(Order(op="fork", job=ticket.job, errand=errand, folder=folder, limits=limits, slot=slot))
+        uid = self._guest_uid_base + slot if self._guest_uid_base else 0
+        self._send(
+            Order(
+                op="fork",
+                job=ticket.job,
+                errand=errand,
+                folder=folder,
+                limits=limits,
+                uid=uid,
+                promised=self.promised,
+            )
+        )
         if self._gone.is_set():
             ticket.news.put(News(event="failed", job=ticket.job))
         return ticket

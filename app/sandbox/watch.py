@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from app.sandbox import endings, procfs
 from app.sandbox.jobfolder import JobFolder
-from app.sandbox.protocol import Limits, Outcome
+from app.sandbox.protocol import MOST_THREADS, Limits, Outcome
 
 # A guest that allocates as fast as it can gains some 20 MB between two close looks; far from its limit that is no
 # danger.
@@ -16,10 +16,16 @@ ROUND = 0.25
 
 
 class Watch:
-    """Call `look` again and again, `pause` seconds apart; it says when and why the guest must be killed."""
+    """Call `look` again and again, `pause` seconds apart; it says when and why the guest must be killed.
 
-    def __init__(self, pid: int, folder: JobFolder, limits: Limits, should_stop: Callable[[], bool]) -> None:
+    `alone` is whether the guest may have no child processes.
+    """
+
+    def __init__(
+        self, pid: int, folder: JobFolder, limits: Limits, should_stop: Callable[[], bool], *, alone: bool = True
+    ) -> None:
         self._pid, self._folder, self._limits, self._should_stop = pid, folder, limits, should_stop
+        self._alone = alone
         self._began = self._rounds_began = time.monotonic()
         self.peak = 0
         self.pause = CLOSE
@@ -46,7 +52,9 @@ class Watch:
     def _round(self) -> Outcome | None:
         if self._should_stop():
             return endings.cancelled()
-        if procfs.descendants(self._pid):
+        if procfs.threads(self._pid) > MOST_THREADS:
+            return endings.too_many_threads(MOST_THREADS)
+        if self._alone and procfs.descendants(self._pid):
             return endings.started_programs()
         if self._folder.output_bytes() > self._limits.output_bytes:
             return endings.too_much_output(self._limits.output_bytes)

@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from app.sandbox import custom, guest, kernel, procfs, rehearsal
-from app.sandbox.cage import Room
 from app.sandbox.channel import Channel, News, Order
+from app.sandbox.room import Room
 
 TICK_MS = 250
 
@@ -99,7 +99,7 @@ class Zygote:
         check_forkable()
         if order.limits is None:
             raise ValueError("an order to fork needs limits")
-        room = Room(Path(order.folder), order.limits, self._pid, order.slot)
+        room = Room(Path(order.folder), order.limits, self._pid, order.uid, order.promised)
         try:
             pid = os.fork()
         except OSError as error:

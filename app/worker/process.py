@@ -18,8 +18,9 @@ from typing import Protocol
 import structlog
 
 from app.jobs.engine import WorkerLoop
+from app.kin import EXIT_NOT_ISOLATED
 from app.locks import is_abandoned
-from app.sandbox.host import REHEARSAL_PREFIX
+from app.sandbox.host import REHEARSAL_PREFIX, IsolationTooWeak
 from app.services import Services, Upkeep, prepare
 from app.settings import Settings
 from app.worker.runner import JobRunner, RunsTasks
@@ -53,6 +54,9 @@ class WorkerProcess:
             signal.signal(number, lambda *_: self._shutdown.set())
         try:
             self._sandbox.start()
+        except IsolationTooWeak as error:
+            log.error("isolation_too_weak", reason=str(error))
+            return EXIT_NOT_ISOLATED
         except Exception as error:
             log.exception("sandbox_unavailable", reason=str(error))
             return EXIT_NO_SANDBOX

@@ -10,7 +10,7 @@ import pytest
 
 from app.sandbox.host import Sandbox
 from app.sandbox.protocol import Limits
-from tests.sandbox.harness import MEGABYTE, HostileSandbox, Run
+from tests.sandbox.harness import MEGABYTE, BareSandbox, HostileSandbox, Run
 
 
 @pytest.fixture(scope="session")
@@ -21,12 +21,36 @@ def sandbox() -> Iterator[Sandbox]:
     sandbox.close()
 
 
+@pytest.fixture(scope="session")
+def bare() -> Iterator[Sandbox]:
+    """All of the cage, and no TensorFlow."""
+    sandbox = BareSandbox()
+    sandbox.start()
+    yield sandbox
+    sandbox.close()
+
+
 @pytest.fixture
-def prepare(sandbox: Sandbox, tmp_path: Path) -> Callable[..., Run]:
-    """Make a run of a payload ready; call it to run."""
+def start() -> Iterator[Callable[..., Sandbox]]:
+    """Start a sandbox with these steps left out or pretended; closed in the end."""
+    started: list[Sandbox] = []
+
+    def start(**options: object) -> Sandbox:
+        started.append(BareSandbox(**options))
+        started[-1].start()
+        return started[-1]
+
+    yield start
+    for sandbox in started:
+        sandbox.close()
+
+
+@pytest.fixture
+def prepare_in(tmp_path: Path) -> Callable[..., Run]:
+    """Make a run of a payload in a sandbox ready; call it to run."""
     numbers = itertools.count()
 
-    def prepare(payload: str, **limits: float) -> Run:
+    def prepare(sandbox: Sandbox, payload: str, *, seed: int = 0, **limits: float) -> Run:
         standard = {
             "memory_bytes": 1500 * MEGABYTE,
             "wall_seconds": 30,
@@ -35,6 +59,12 @@ def prepare(sandbox: Sandbox, tmp_path: Path) -> Callable[..., Run]:
             "threads": 1,
         }
         folder = tmp_path / f"{payload}-{next(numbers)}"
-        return Run(sandbox, folder, payload, Limits.model_validate(standard | limits))
+        return Run(sandbox, folder, payload, Limits.model_validate(standard | limits), seed=seed)
 
     return prepare
+
+
+@pytest.fixture
+def prepare(sandbox: Sandbox, prepare_in: Callable[..., Run]) -> Callable[..., Run]:
+    """The same in the warm sandbox."""
+    return lambda payload, **limits: prepare_in(sandbox, payload, **limits)

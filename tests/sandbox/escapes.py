@@ -2,170 +2,46 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
-import socket
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
-from app.sandbox.cage import Room
+from app.sandbox.room import Room
+from tests.sandbox import escapes_files, escapes_processes
 
-LIBC = ctypes.CDLL(None, use_errno=True)
+Attempts = Mapping[str, Callable[[Room], object]]
 
-
-def _checked(result: int) -> None:
-    if result < 0:
-        raise OSError(ctypes.get_errno(), "refused")
-
-
-def read_another_upload(room: Room) -> None:
-    (room.folder.parent / "canary").read_text()
-
-
-def read_a_password_file(room: Room) -> None:
-    Path("/etc/passwd").read_text()
-
-
-def list_the_home_of_all_jobs(room: Room) -> None:
-    os.listdir(room.folder.parent)
-
-
-def read_the_parents_environment(room: Room) -> None:
-    Path(f"/proc/{os.getppid()}/environ").read_bytes()
-
-
-def read_the_parents_memory(room: Room) -> None:
-    open(f"/proc/{os.getppid()}/mem", "rb").close()
-
-
-def write_beside_the_job(room: Room) -> None:
-    (room.folder.parent / "new").write_text("x")
-
-
-def change_the_upload(room: Room) -> None:
-    (room.folder / "in" / "model.keras").write_bytes(b"x")
-
-
-def change_the_task(room: Room) -> None:
-    (room.folder / "task.json").write_text("x")
-
-
-def write_to_tmp(room: Room) -> None:
-    Path("/tmp/phasegap-escape").write_text("x")
-
-
-def write_to_shared_memory(room: Room) -> None:
-    Path("/dev/shm/phasegap-escape").write_text("x")
-
-
-def write_into_the_packages(room: Room) -> None:
-    Path(os.__file__).with_name("phasegap_escape.py").write_text("x")
-
-
-def make_a_link(room: Room) -> None:
-    os.symlink("/etc/passwd", room.out / "link")
-
-
-def make_a_hard_link(room: Room) -> None:
-    os.link(room.folder.parent / "canary", room.out / "link")
-
-
-def make_a_pipe(room: Room) -> None:
-    os.mkfifo(room.out / "pipe")
-
-
-def make_a_device(room: Room) -> None:
-    os.mknod(room.scratch / "disk", 0o060600, os.makedev(8, 0))
-
-
-def open_a_tcp_socket(room: Room) -> None:
-    socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-
-
-def open_a_udp_socket(room: Room) -> None:
-    socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-
-
-def open_a_unix_socket(room: Room) -> None:
-    socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-
-
-def open_a_netlink_socket(room: Room) -> None:
-    socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)
-
-
-def make_a_socket_pair(room: Room) -> None:
-    socket.socketpair()
-
-
-def fork(room: Room) -> None:
-    if os.fork() == 0:
-        os._exit(0)
-
-
-def spawn(room: Room) -> None:
-    os.posix_spawn("/bin/true", ["true"], {})
-
-
-def signal_the_parent(room: Room) -> None:
-    os.kill(os.getppid(), 0)
-
-
-def signal_everybody(room: Room) -> None:
-    os.kill(-1, signal.SIGCONT)
-
-
-def hold_the_parent(room: Room) -> None:
-    os.pidfd_open(os.getppid())
-
-
-def limit_the_parent(room: Room) -> None:
-    import resource
-
-    resource.prlimit(os.getppid(), resource.RLIMIT_NOFILE)
-
-
-def outlive_the_parent(room: Room) -> None:
-    _checked(LIBC.prctl(1, 0, 0, 0, 0))
-
-
-def be_traceable(room: Room) -> None:
-    _checked(LIBC.prctl(4, 1, 0, 0, 0))
-
-
-def leave_the_group(room: Room) -> None:
-    os.setsid()
-
-
-def hide_memory(room: Room) -> None:
-    os.memfd_create("hoard")
-
-
-def hide_shared_memory(room: Room) -> None:
-    _checked(LIBC.shmget(0, 1 << 20, 0o1600))
-
-
-def raise_a_limit(room: Room) -> None:
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-
-
-def become_somebody_else(room: Room) -> None:
-    os.setuid(1)
-
-
-ATTEMPTS = {
+ATTEMPTS: Attempts = {
     name: attempt
-    for name, attempt in list(globals().items())
-    if getattr(attempt, "__module__", "") == __name__ and not name.startswith("_")
+    for module in (escapes_files, escapes_processes)
+    for name, attempt in vars(module).items()
+    if getattr(attempt, "__module__", "") == module.__name__ and not name.startswith("_")
 }
+"""No guest ever succeeds at these."""
+
+OUTER: Attempts = {
+    "see files outside": lambda room: os.stat(room.folder.parent / "canary"),
+    "see other processes": lambda room: os.stat(f"/proc/{os.getppid()}"),
+}
+"""Only the walls that root can build keep a guest from these."""
+
+CONTROL = {
+    "wall_in_files": (
+        "read_another_upload", "read_a_password_file", "read_the_upload_of_a_neighbour", "list_processes",
+        "list_the_home_of_all_jobs", "write_beside_the_job", "change_the_upload", "read_the_first_process",
+    ),
+    "wall_in_calls": (
+        "open_a_udp_socket", "make_a_socket_pair", "hide_memory", "date_what_is_outside",
+        "open_what_is_outside_to_all", "own_what_is_outside", "watch_what_is_outside", "hold_the_parent",
+        "limit_the_parent", "outlive_the_parent", "hide_shared_memory",
+    ),
+}  # fmt: skip
+"""Harmless attempts that succeed where this wall and root's are away: that they fail elsewhere is its work."""
 
 
-def successes(room: Room) -> list[str]:
+def successes(room: Room, attempts: Attempts = ATTEMPTS) -> list[str]:
     """The attempts that came through."""
     through = []
-    for name, attempt in ATTEMPTS.items():
+    for name, attempt in attempts.items():
         try:
             attempt(room)
         except (OSError, ValueError):

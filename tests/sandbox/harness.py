@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from app.sandbox.host import Sandbox
 from app.sandbox.protocol import Limits, Outcome, Task
 
 ENTRY = Path(__file__).with_name("hostile_zygote.py")
+BARE = Path(__file__).with_name("bare_zygote.py")
 MEGABYTE = 1 << 20
 
 
@@ -19,6 +21,20 @@ class HostileSandbox(Sandbox):
 
     def _command(self) -> list[str]:
         return [self._python, str(ENTRY)]
+
+
+class BareSandbox(HostileSandbox):
+    """The same without TensorFlow, started in a moment, and without some of the steps into the cage.
+
+    `without` are left out; `pretended` say that they hold and do nothing.
+    """
+
+    def __init__(self, *, without: Sequence[str] = (), pretended: Sequence[str] = (), **options: Any) -> None:
+        super().__init__(**options)
+        self._steps = [*(f"-{name}" for name in without), *(f"~{name}" for name in pretended)]
+
+    def _command(self) -> list[str]:
+        return [self._python, str(BARE), *self._steps]
 
 
 @dataclass
@@ -31,13 +47,16 @@ class Run:
     limits: Limits
     progress: list[tuple[str, float]] = field(default_factory=list)
     outcome: Outcome | None = None
+    seed: int = 0
 
     def __call__(self, should_stop: Callable[[], bool] = lambda: False) -> Outcome:
         uploads = self.folder / "in"
-        uploads.mkdir(parents=True)
+        uploads.mkdir(parents=True, exist_ok=True)
         (uploads / "model.keras").write_bytes(b"not a model")
         (uploads / "batch.npz").write_bytes(b"not a batch")
-        task = Task(diagnosis_id="d-1", model_file="model.keras", batch_file="batch.npz", loss=self.payload)
+        task = Task(
+            diagnosis_id="d-1", model_file="model.keras", batch_file="batch.npz", loss=self.payload, seed=self.seed
+        )
         self.outcome = self.sandbox.run(
             self.folder,
             task,

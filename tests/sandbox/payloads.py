@@ -11,51 +11,15 @@ import os
 import signal
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
-import escapes
-
 import analyzers.errors
-from analyzers import report as r
 from app.sandbox import guest
-from app.sandbox.cage import Room
 from app.sandbox.jobfolder import ERROR, PROGRESS, REPORT, TASK
 from app.sandbox.protocol import Task
-
-
-def a_report(diagnosis_id: str, headline: str = "All is well.", repaired: bool = False) -> r.Report:
-    nothing = r.PhaseFigures(loss=None)
-    difference = r.Difference(
-        relative_output_rms=0.0,
-        prediction_agreement=None,
-        noise_floor=float("nan"),
-        significant=False,
-        by_mechanism=r.Mechanisms(),
-    )
-    proof = r.Verification(status="not_tested", method="none", samples=0)
-    remedy = r.RemedyFinding(code="x", title="x", explanation="x", verification=proof, repaired_model=repaired)
-    return r.Report(
-        id=diagnosis_id,
-        created_at=datetime(2026, 1, 1, tzinfo=UTC),
-        verdict="no_phase_gap",
-        severity="info",
-        headline=headline,
-        primary_cause=None,
-        causes=[],
-        recommended_fix=None,
-        remedies=[remedy],
-        phases=r.Phases(batch_size=1, inference=nothing, training=nothing, difference=difference),
-        layers=[],
-        model=r.ModelFacts(
-            name="m", format="keras", keras_version=None, parameters=0, layers=0,
-            batch_normalizing_layers=0, optimizer_iterations=None, compiled=False,
-        ),
-        batch=r.BatchFacts(samples=1, inputs=[], labels=None),
-        checks=[],
-        timing_s=r.Timing(),
-        environment=r.Environment(device="cpu", tensorflow="0", keras="0", python="0"),
-    )  # fmt: skip
+from app.sandbox.room import Room
+from tests.sandbox import attacks
+from tests.sandbox.reports import a_report
 
 
 def good(room: Room, task: Task) -> None:
@@ -197,20 +161,6 @@ def asks_tensorflow_for_a_terabyte(room: Room, task: Task) -> None:
     tf.fill((1 << 19, 1 << 19), 1.0)
 
 
-def forks(room: Room, task: Task) -> None:
-    if os.fork() == 0:
-        time.sleep(600)
-    guest.leave_report(room, a_report(task.diagnosis_id))
-
-
-def runs_a_program(room: Room, task: Task) -> None:
-    os.execv("/bin/true", ["true"])
-
-
-def traces_its_parent(room: Room, task: Task) -> None:
-    ctypes.CDLL(None).ptrace(16, os.getppid(), 0, 0)
-
-
 def floods_streams(room: Room, task: Task) -> None:
     for _ in range(256):
         os.write(1, b"x" * (1 << 20))
@@ -271,11 +221,7 @@ def lies_about_progress(room: Room, task: Task) -> None:
     guest.leave_report(room, a_report(task.diagnosis_id))
 
 
-def tries_to_escape(room: Room, task: Task) -> None:
-    guest.leave_report(room, a_report(task.diagnosis_id, headline=json.dumps(escapes.successes(room))))
-
-
 def act(room: Room, held: list[str]) -> None:
     """The errand: the payload that the task names."""
     task = Task.model_validate_json((room.folder / TASK).read_bytes())
-    globals()[str(task.loss)](room, task)
+    {**globals(), **vars(attacks)}[str(task.loss)](room, task)

@@ -59,7 +59,9 @@ def diagnose(shipped: Sandbox, uploads: Path, tmp_path: Path) -> Callable[..., O
         outcome = shipped.run(
             tmp_path, task, limits, on_progress=lambda s, _, note: seen.append((s, note)), should_stop=lambda: False
         )
-        assert seen[0] == ("inspect", None)
+        # What it shares with its warm parent can be too much already, before it has said a word.
+        if outcome.kind != "out_of_memory":
+            assert seen[0] == ("inspect", None)
         if outcome.kind == "succeeded":
             assert seen[1][1] is not None
             assert "4 layers" in seen[1][1]
