@@ -17,7 +17,7 @@ import keras
 
 from analyzers.errors import ModelNeedsCustomCode, ModelUnreadable, UnsupportedModelFormat
 from analyzers.subjects import legacy_keras
-from analyzers.subjects.config_safety import Vocabulary, check_compile_settings, check_config
+from analyzers.subjects.config_safety import FUNCTION_PARTS, Vocabulary, check_compile_settings, check_config
 from analyzers.subjects.facts import ModelFile
 from analyzers.subjects.families import is_model
 from analyzers.subjects.footprint import weighed
@@ -112,10 +112,14 @@ def _is_keras_layer(name: str) -> bool:
     )
 
 
+def _is_keras_function(name: str) -> bool:
+    return any(hasattr(getattr(keras, part), name) for part in FUNCTION_PARTS)
+
+
 FAMILIES = {
     "keras": Family(
         lambda plain: keras.saving.load_model(plain, compile=False, safe_mode=True),
-        Vocabulary(_is_registered, _is_keras_layer),
+        Vocabulary(_is_registered, _is_keras_layer, _is_keras_function),
         f"Keras {keras.__version__}",
     ),
     "tf_keras": Family(legacy_keras.load, legacy_keras.VOCABULARY, legacy_keras.NAME),

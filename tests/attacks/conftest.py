@@ -13,8 +13,6 @@ from tests.app.served import Server
 from tests.attacks.canaries import Canaries
 from tests.attacks.kit import Found, Upload
 
-MEMORY_LIMIT_BYTES = 1_500_000_000
-
 
 @pytest.fixture(scope="session")
 def canaries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Canaries]:
@@ -48,7 +46,9 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with limits that attacks reach soon. Processor time is what ends a loop, so that a busy machine changes
     nothing.
     """
-    limits = {"guest_memory_limit_bytes": MEMORY_LIMIT_BYTES, "guest_cpu_limit_seconds": 12, "guest_threads": 1}
+    from tests.attacks.caged import MEMORY_LIMIT_BYTES
+
+    limits = {"guest_memory_limit_bytes": MEMORY_LIMIT_BYTES, "guest_cpu_limit_seconds": 6, "guest_threads": 1}
     data_dir: Path = tmp_path_factory.mktemp("attacked")
     running = Server(data_dir, real=True, attempts_limit=1, **limits)
     yield running.wait_ready()

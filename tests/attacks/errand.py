@@ -23,6 +23,12 @@ import tf_keras
 MOST_VALUES = 4096
 """Values looked at in one array: the secret is short, a bomb is not."""
 
+SAMPLES = 32
+"""Rows that a SavedModel is called with: what it returns is a matter of their number."""
+
+MOST_CODE = 1 << 20
+"""Larger numbers are no codes of characters."""
+
 SAID = "said: "
 """How the line begins that tells what was read."""
 
@@ -67,9 +73,22 @@ def _input(tensor: Any) -> Any:
     return tf.fill(shape, "a") if kind == tf.string else tf.ones(shape, kind)
 
 
+def _hdf5(path: Path) -> Iterator[Any]:
+    """Every dataset that can be reached, by whatever link."""
+    with h5py.File(path) as file:
+        waiting: list[Any] = [file]
+        while waiting:
+            item = waiting.pop()
+            if isinstance(item, h5py.Dataset):
+                yield item[()]
+            else:
+                waiting += item.values()
+
+
 def _saved_model(path: Path) -> Iterable[Any]:
     """Unpacked as `unzip` and `tar` of old do, or Python's own where it is told to trust."""
     folder = Path("unpacked")
+    folder.mkdir()
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             archive.extractall(folder)
@@ -77,7 +96,7 @@ def _saved_model(path: Path) -> Iterable[Any]:
         with tarfile.open(path) as archive:
             archive.extractall(folder, filter="fully_trusted")
     loaded = tf.saved_model.load(str(folder))
-    x = tf.ones((1, 4))
+    x = tf.ones((SAMPLES, 4))
     call = loaded.__call__ if callable(loaded) else loaded.signatures["serving_default"]
     outputs = call(x, False) if len(call.concrete_functions[0].structured_input_signature[0]) > 1 else call(x)
     return tf.nest.flatten(outputs)
@@ -96,7 +115,7 @@ def _batch(path: Path) -> Iterable[Any]:
     return [column.combine_chunks().to_numpy(zero_copy_only=False) for column in read(path).columns]
 
 
-LOADERS = {"keras": _keras, "tf_keras": _tf_keras, "saved_model": _saved_model, "batch": _batch}
+LOADERS = {"keras": _keras, "tf_keras": _tf_keras, "hdf5": _hdf5, "saved_model": _saved_model, "batch": _batch}
 
 
 def _texts(values: Iterable[Any]) -> Iterator[str]:
@@ -105,5 +124,6 @@ def _texts(values: Iterable[Any]) -> Iterator[str]:
         array = np.asarray(value).reshape(-1)[:MOST_VALUES]
         if array.dtype.kind in "iuf":
             yield "".join(chr(int(v)) for v in array if 32 <= v < 127) + " "
+            yield " ".join(str(v) for v in array if v > MOST_CODE) + " "
         else:
             yield " ".join(v.decode(errors="replace") if isinstance(v, bytes) else str(v) for v in array) + " "

@@ -54,7 +54,7 @@ class Attack:
 
     `code` is the problem code that the front door answers, `says` are words that its detail must have; `inside` ends
     it in the cage with the static pass and safe mode off, where it is opened by `loader`. `breaches`: without a cage
-    it reaches a canary.
+    it reaches a canary. `slow_inside`: TensorFlow waits there for ten seconds before it says that memory is short.
     """
 
     tries: str
@@ -63,6 +63,7 @@ class Attack:
     says: tuple[str, ...] = ()
     loader: str = "keras"
     breaches: bool = False
+    slow_inside: bool = False
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import h5py
 import keras
 import numpy as np
 import tensorflow as tf
+import tf_keras
 from tensorflow.core.protobuf import saved_model_pb2
 
 from tests.attacks.canaries import SECRET_BYTES, Canaries
@@ -94,24 +95,42 @@ def first_layer(config: Config) -> Config:
     return layer
 
 
-def with_layer(class_name: str, settings: Config, module: str = "keras.layers", **more: Any) -> bytes:
-    """The good model with another layer in place of its first."""
+def with_layer(class_name: str, settings: Config, *, of: str = "float32", features: int = FEATURES) -> bytes:
+    """A model of one layer of Keras, `sneak`, behind an input of `features` columns of the type `of`."""
+    told = {"name": "sneak"} | settings
+    layer = {"module": "keras.layers", "class_name": class_name, "config": told, "registered_name": None}
 
     def change(config: Config) -> None:
-        name = {"name": "sneak"} | settings
-        layer = {"module": module, "class_name": class_name, "config": name, "registered_name": None} | more
-        config["config"]["layers"][1] = layer
+        first = config["config"]["layers"][0]
+        first["config"] |= {"dtype": of, "batch_shape": [None, features]}
+        config["config"] |= {"layers": [first, layer], "build_input_shape": [None, features]}
 
     return edited(change)
 
 
-def weights(change: Callable[[h5py.File], Any], suffix: str = "keras") -> bytes:
-    """The good model with its HDF5 file changed."""
-    parts = members(plain()) if suffix == "keras" else {"model.weights.h5": plain("h5")}
-    content = io.BytesIO(parts["model.weights.h5"])
-    with h5py.File(content, "r+") as file:
+@cache
+def plain_of_keras_2() -> bytes:
+    """The like as an `.h5` file by Keras 2, which follows what HDF5 offers."""
+    layers = [tf_keras.layers.Dense(SECRET_BYTES, name="dense"), tf_keras.layers.BatchNormalization(name="norm")]
+    return saved(tf_keras.Sequential([tf_keras.Input((FEATURES,)), *layers], name="net"), "h5")
+
+
+BIAS_IN_KERAS_2 = "model_weights/dense/dense/bias:0"
+"""Where that file keeps the bias of its first layer, which has the length of the secret."""
+
+
+def hdf5(content: bytes, change: Callable[[h5py.File], Any]) -> bytes:
+    """An HDF5 file, changed."""
+    stream = io.BytesIO(content)
+    with h5py.File(stream, "r+") as file:
         change(file)
-    return content.getvalue() if suffix == "h5" else zipped({**parts, "model.weights.h5": content.getvalue()}.items())
+    return stream.getvalue()
+
+
+def weights(change: Callable[[h5py.File], Any]) -> bytes:
+    """The good `.keras` file with its weights changed."""
+    parts = members(plain())
+    return zipped({**parts, "model.weights.h5": hdf5(parts["model.weights.h5"], change)}.items())
 
 
 def archive_of(module: Any, kind: str = "zip", signatures: Any = None) -> bytes:

@@ -28,7 +28,10 @@ def stops(found: Found) -> set[str]:
     return {attack.inside}
 
 
-@pytest.mark.parametrize("found", all_attacks(), ids=str)
+EACH = [pytest.param(x, id=str(x), marks=[pytest.mark.slow] * x.attack.slow_inside) for x in all_attacks()]
+
+
+@pytest.mark.parametrize("found", EACH)
 def test_it_is_held(
     found: Found, cage: Sandbox, make: Callable[[Found], Upload], good: Upload, canaries: Canaries, tmp_path: Path
 ) -> None:

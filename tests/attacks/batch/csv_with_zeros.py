@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.attacks.canaries import Canaries
 from tests.attacks.kit import NOTHING, Attack, Upload
 
-ATTACK = Attack("end texts early by zero bytes", "batch_unreadable", NOTHING, ("a\\x00",), "batch")
+ATTACK = Attack("end texts early by zero bytes", "batch_mismatch", NOTHING, ("`a\N{REPLACEMENT CHARACTER}`",), "batch")
 
 
 def make(canaries: Canaries) -> Upload:

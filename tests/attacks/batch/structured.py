@@ -8,7 +8,7 @@ from tests.attacks.canaries import Canaries
 from tests.attacks.kit import NOTHING, Attack, Upload
 from tests.attacks.making import batch
 
-ATTACK = Attack("pass records for numbers", "batch_mismatch", NOTHING, ("numbers",), "batch")
+ATTACK = Attack("pass records for numbers", "batch_unreadable", NOTHING, ("records", "`a`"), "batch")
 
 
 def make(canaries: Canaries) -> Upload:

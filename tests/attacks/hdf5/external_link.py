@@ -6,14 +6,14 @@ import h5py
 
 from tests.attacks.canaries import Canaries
 from tests.attacks.kit import FILES, Attack, Upload
-from tests.attacks.making import weights
+from tests.attacks.making import BIAS_IN_KERAS_2, hdf5, plain_of_keras_2
 
-ATTACK = Attack("read another HDF5 file through a link", "model_unsafe", FILES, ("link",), "tf_keras", breaches=True)
+ATTACK = Attack("read another HDF5 file through a link", "model_unsafe", FILES, ("link",), "hdf5", breaches=True)
 
 
 def make(canaries: Canaries) -> Upload:
     def change(file: h5py.File) -> None:
-        del file["model_weights/dense/net/dense/bias"]
-        file["model_weights/dense/net/dense/bias"] = h5py.ExternalLink(str(canaries.hdf5), "x")
+        del file[BIAS_IN_KERAS_2]
+        file[BIAS_IN_KERAS_2] = h5py.ExternalLink(str(canaries.hdf5), "x")
 
-    return Upload(weights(change, "h5"), "model.h5")
+    return Upload(hdf5(plain_of_keras_2(), change), "model.h5")

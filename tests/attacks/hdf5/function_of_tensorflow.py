@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import json
+import re
 
 import h5py
+import tensorflow as tf
 import tf_keras
 
 from tests.attacks.canaries import Canaries
 from tests.attacks.kit import FILES, Attack, Upload
-from tests.attacks.making import content_of
+from tests.attacks.making import hdf5, saved
 
 ATTACK = Attack(
-    "read a file through a function of TensorFlow named by Keras 2", "model_unsafe", FILES, ("`sneak`", "io.read_file"),
+    "read a file through a function of TensorFlow named by Keras 2", "model_unsafe", FILES, ("io.read_file",),
     "tf_keras", breaches=True,
 )  # fmt: skip
 
 
 def make(canaries: Canaries) -> Upload:
-    inputs = tf_keras.Input((4,), name="table")
-    model = tf_keras.Model(inputs, tf_keras.layers.Dense(2, name="head")(inputs))
-    call = {"class_name": "TFOpLambda", "name": "sneak", "config": {"name": "sneak", "function": "io.read_file"},
-            "inbound_nodes": [["_CONSTANT_VALUE", -1, str(canaries.text), {}]]}  # fmt: skip
+    inputs = tf_keras.Input((1,), dtype=tf.string, name="words")
+    path = tf.reshape(tf.strings.substr(inputs, 0, 0) + str(canaries.text), [])
+    model = tf_keras.Model(inputs, tf.strings.lower(path))
 
-    def write(path: object) -> None:
-        model.save(path)
-        with h5py.File(path, "r+") as file:
-            config = json.loads(file.attrs["model_config"])
-            config["config"]["layers"].append(call)
-            config["config"]["output_layers"].append(["sneak", 0, 0])
-            file.attrs["model_config"] = json.dumps(config)
+    def change(file: h5py.File) -> None:
+        text = file.attrs["model_config"].replace('"strings.lower"', '"io.read_file"')
+        file.attrs["model_config"] = re.sub(r'"encoding": "[^"]*", ', "", text)
 
-    return Upload(content_of(write, "m.h5"), "model.h5")
+    return Upload(hdf5(saved(model, "h5"), change), "model.h5")

@@ -6,7 +6,7 @@ import h5py
 
 from tests.attacks.canaries import Canaries
 from tests.attacks.kit import NOTHING, Attack, Upload
-from tests.attacks.making import weights
+from tests.attacks.making import hdf5, plain
 
 ATTACK = Attack("have groups walked for ever", "model_unsafe", NOTHING, ("two ways",))
 
@@ -15,4 +15,4 @@ def make(canaries: Canaries) -> Upload:
     def change(file: h5py.File) -> None:
         file["model_weights/dense/again"] = file["model_weights"]
 
-    return Upload(weights(change, "h5"), "model.h5")
+    return Upload(hdf5(plain("h5"), change), "model.h5")

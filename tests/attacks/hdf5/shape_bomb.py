@@ -6,7 +6,7 @@ import h5py
 
 from tests.attacks.canaries import Canaries
 from tests.attacks.kit import LIBRARY, Attack, Upload
-from tests.attacks.making import weights
+from tests.attacks.making import hdf5, plain
 
 ATTACK = Attack("have 4 TB read that are not in the file", "model_unsafe", LIBRARY, ("declares",))
 
@@ -16,4 +16,4 @@ def make(canaries: Canaries) -> Upload:
         del file["model_weights/dense/net/dense/bias"]
         file.create_dataset("model_weights/dense/net/dense/bias", (1 << 40,), "float32", chunks=(1 << 20,))
 
-    return Upload(weights(change, "h5"), "model.h5")
+    return Upload(hdf5(plain("h5"), change), "model.h5")

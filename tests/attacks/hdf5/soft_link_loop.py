@@ -6,7 +6,7 @@ import h5py
 
 from tests.attacks.canaries import Canaries
 from tests.attacks.kit import LIBRARY, Attack, Upload
-from tests.attacks.making import weights
+from tests.attacks.making import hdf5, plain
 
 ATTACK = Attack("have a link followed for ever", "model_unsafe", LIBRARY, ("link",))
 
@@ -16,4 +16,4 @@ def make(canaries: Canaries) -> Upload:
         del file["model_weights/dense/net/dense/bias"]
         file["model_weights/dense/net/dense/bias"] = h5py.SoftLink("/model_weights/dense/net/dense/bias")
 
-    return Upload(weights(change, "h5"), "model.h5")
+    return Upload(hdf5(plain("h5"), change), "model.h5")

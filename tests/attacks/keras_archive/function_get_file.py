@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from tests.attacks.canaries import Canaries
-from tests.attacks.kit import CALLS, Attack, Upload
+from tests.attacks.kit import LIBRARY, Attack, Upload
 from tests.attacks.making import with_layer
 
-ATTACK = Attack("download through `keras.utils.get_file`", "model_unsafe", CALLS, ("`sneak`",), breaches=True)
+ATTACK = Attack("download through `keras.utils.get_file`", "model_unsafe", LIBRARY, ("`sneak`",))
 
 
 def make(canaries: Canaries) -> Upload:
@@ -19,4 +19,4 @@ def make(canaries: Canaries) -> Upload:
         "cache_subdir": "",
     }
     settings = {"function": function, "output_shape": [4], "arguments": arguments}
-    return Upload(with_layer("Lambda", settings, build_config={"input_shape": [None, 4]}))
+    return Upload(with_layer("Lambda", settings))

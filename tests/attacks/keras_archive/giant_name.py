@@ -6,7 +6,7 @@ from tests.attacks.canaries import Canaries
 from tests.attacks.kit import NOTHING, Attack, Upload
 from tests.attacks.making import edited, first_layer
 
-ATTACK = Attack("take memory by a layer's name of 1 MiB", "model_unsafe", NOTHING, ("name", "longer than"))
+ATTACK = Attack("take memory by a layer's name of 1 MiB", "model_unsafe", NOTHING, ("name", "is longer than"))
 
 
 def make(canaries: Canaries) -> Upload:

@@ -8,7 +8,7 @@ from tests.attacks.canaries import Canaries
 from tests.attacks.kit import MEMORY, Attack, Upload
 from tests.attacks.making import edited, model_of, saved
 
-ATTACK = Attack("have 40 GB of weights made by layers of 100,000 units", "out_of_memory", MEMORY, ("`wide_1`", "40 GB"))
+ATTACK = Attack("have 1.2 GB of weights made by layers of 17,000 units", "out_of_memory", MEMORY, ("`wide_1`", "1.16 GB"))
 
 
 def make(canaries: Canaries) -> Upload:
@@ -16,7 +16,7 @@ def make(canaries: Canaries) -> Upload:
 
     def change(config: dict[str, object]) -> None:
         for layer in config["config"]["layers"]:
-            layer["config"] |= {"units": 100_000} if "units" in layer["config"] else {}
+            layer["config"] |= {"units": 17_000} if "units" in layer["config"] else {}
         layers = config["config"]["layers"]
         layers[-1].pop("build_config", None)
 

@@ -6,7 +6,7 @@ from tests.attacks.canaries import Canaries
 from tests.attacks.kit import MEMORY, Attack, Upload
 from tests.attacks.making import edited, first_layer
 
-ATTACK = Attack("have 32 GB of weights made", "out_of_memory", MEMORY, ("`dense`", "32 GB", "1.5 GB"))
+ATTACK = Attack("have 32 GB of weights made", "out_of_memory", MEMORY, ("`dense`", "32 GB", "1 GB"), slow_inside=True)
 
 
 def make(canaries: Canaries) -> Upload:

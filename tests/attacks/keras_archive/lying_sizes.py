@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from tests.attacks.canaries import Canaries
-from tests.attacks.kit import LIBRARY, Attack, Upload
+from tests.attacks.kit import NOTHING, Attack, Upload
 from tests.attacks.making import plain
 
-ATTACK = Attack("lie about a member's size", "model_unsafe", LIBRARY, ("two different sizes",))
+ATTACK = Attack("lie about a member's size", "model_unsafe", NOTHING, ("two different sizes",))
 
 SIZE_AT = 24
 """Where the unpacked size stands in a member's entry of the directory."""

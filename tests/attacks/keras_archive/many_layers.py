@@ -6,14 +6,14 @@ from tests.attacks.canaries import Canaries
 from tests.attacks.kit import TIME, Attack, Upload
 from tests.attacks.making import edited
 
-ATTACK = Attack("have 12,000 layers built", "model_unsafe", TIME, ("objects",))
+ATTACK = Attack("have 13,000 layers built", "model_unsafe", TIME, ("objects",))
 
 
 def make(canaries: Canaries) -> Upload:
     def change(config: dict[str, object]) -> None:
         layers = config["config"]["layers"]
-        like = layers[1]
-        for i in range(12_000):
+        like = {key: value for key, value in layers[1].items() if key != "build_config"}
+        for i in range(13_000):
             layers.append({**like, "config": {**like["config"], "name": f"d{i}"}})
 
     return Upload(edited(change))

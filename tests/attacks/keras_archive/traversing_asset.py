@@ -11,4 +11,4 @@ ATTACK = Attack("read assets from outside through a layer's name", "model_unsafe
 
 def make(canaries: Canaries) -> Upload:
     name = "../" * 12 + str(canaries.folder).lstrip("/")
-    return Upload(with_layer("StringLookup", {"name": name, "dtype": "string"}))
+    return Upload(with_layer("StringLookup", {"name": name, "dtype": "string"}, of="string"))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import keras
 
 from tests.attacks.canaries import Canaries
-from tests.attacks.kit import FILES, Attack, Upload
+from tests.attacks.kit import LIBRARY, Attack, Upload
 from tests.attacks.making import PLANTS, edited, first_layer, function, model_of, saved
 
 ATTACK = Attack(
-    "switch safe mode off from an initializer, then run a Lambda", "model_unsafe", FILES, ("keras.config", "`opener`"),
-    breaches=True,
+    "switch safe mode off from an initializer, then run a Lambda", "model_unsafe", LIBRARY,
+    ("enable_unsafe_deserialization", "`opener`"),
 )  # fmt: skip
 
 

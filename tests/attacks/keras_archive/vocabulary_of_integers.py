@@ -10,4 +10,4 @@ ATTACK = Attack("read a file as the numbers of IntegerLookup", "model_unsafe", F
 
 
 def make(canaries: Canaries) -> Upload:
-    return Upload(with_layer("IntegerLookup", {"vocabulary": str(canaries.numbers), "dtype": "int64"}))
+    return Upload(with_layer("IntegerLookup", {"vocabulary": str(canaries.numbers), "dtype": "int64"}, of="int64"))

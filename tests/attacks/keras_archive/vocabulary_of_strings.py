@@ -10,4 +10,4 @@ ATTACK = Attack("read a file as the words of StringLookup", "model_unsafe", FILE
 
 
 def make(canaries: Canaries) -> Upload:
-    return Upload(with_layer("StringLookup", {"vocabulary": str(canaries.text), "dtype": "string"}))
+    return Upload(with_layer("StringLookup", {"vocabulary": str(canaries.text), "dtype": "string"}, of="string"))

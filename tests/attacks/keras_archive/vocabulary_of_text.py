@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import keras
+
 from tests.attacks.canaries import Canaries
 from tests.attacks.kit import FILES, Attack, Upload
 from tests.attacks.making import with_layer
@@ -12,5 +14,5 @@ ATTACK = Attack(
 
 
 def make(canaries: Canaries) -> Upload:
-    settings = {"vocabulary": str(canaries.text), "output_mode": "int", "dtype": "string"}
-    return Upload(with_layer("TextVectorization", settings))
+    settings = keras.layers.TextVectorization(name="sneak").get_config() | {"vocabulary": str(canaries.text)}
+    return Upload(with_layer("TextVectorization", settings, of="string", features=1))

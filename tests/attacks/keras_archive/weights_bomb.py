@@ -5,11 +5,11 @@ from __future__ import annotations
 import zipfile
 
 from tests.attacks.canaries import Canaries
-from tests.attacks.kit import NOTHING, Attack, Upload
+from tests.attacks.kit import OUTPUT, Attack, Upload
 from tests.attacks.making import with_members
 
-ATTACK = Attack("unpack to 64 MiB of zeros", "model_unsafe", NOTHING, ("declares 64 MiB",))
+ATTACK = Attack("unpack to 96 MiB of zeros", "model_unsafe", OUTPUT, ("declares 96 MiB",))
 
 
 def make(canaries: Canaries) -> Upload:
-    return Upload(with_members(("assets/zeros", bytes(64 << 20)), compression=zipfile.ZIP_DEFLATED))
+    return Upload(with_members(("assets/zeros", bytes(96 << 20)), compression=zipfile.ZIP_DEFLATED))

@@ -13,7 +13,8 @@ ATTACK = Attack("write a checkpoint anywhere", "model_unsafe", FILES, ("`SaveV2`
 
 def make(canaries: Canaries) -> Upload:
     def act(x: tf.Tensor) -> tf.Tensor:
-        tf.raw_ops.SaveV2(prefix=str(canaries.planted), tensor_names=["a"], shape_and_slices=[""], tensors=[x])
-        return x
+        saved = tf.raw_ops.SaveV2(prefix=str(canaries.planted), tensor_names=["a"], shape_and_slices=[""], tensors=[x])
+        with tf.control_dependencies([saved]):
+            return tf.identity(x)
 
     return Upload(archive_of(calling(act)), "model.zip")
