@@ -23,7 +23,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-
 UNPRINTABLE = "\N{REPLACEMENT CHARACTER}"
 """Stands for what a stranger's names may have in them and no message should: line ends, zeros, changes of direction."""
 

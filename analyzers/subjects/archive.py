@@ -38,7 +38,8 @@ def check_archive(archive: zipfile.ZipFile, archive_size: int) -> None:
     doubled = [name for name, count in Counter(info.filename for info in infos).items() if count > 1]
     if doubled:
         raise ModelUnsafe(
-            f"The archive has two members named {doubled[0][:80]!r}: which one counts is not defined. Save the model again."
+            f"The archive has two members named {doubled[0][:80]!r}: which one counts is not defined. Save the model "
+            "again."
         )
     if infos and (ahead := min(info.header_offset for info in infos)):
         raise ModelUnsafe(
@@ -60,7 +61,9 @@ def read_member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
     with archive.open(name) as member:
         content = member.read(most + 1)
     if len(content) > most:
-        raise ModelUnsafe(f"The archive's {name} is larger than {most >> 20} MiB, and no real model's is. Save the model again.")
+        raise ModelUnsafe(
+            f"The archive's {name} is larger than {most >> 20} MiB, and no real model's is. Save the model again."
+        )
     return content
 
 
@@ -83,8 +86,8 @@ def _check_member(info: zipfile.ZipInfo, archive_size: int) -> None:
         raise ModelUnreadable("The archive is cut short: a member ends beyond the end of the file. Send it again.")
     if info.compress_type == zipfile.ZIP_STORED and info.file_size != info.compress_size:
         raise ModelUnsafe(
-            f"The archive's member {info.filename[:80]!r} declares two different sizes for the same bytes. Save the model "
-            "again."
+            f"The archive's member {info.filename[:80]!r} declares two different sizes for the same bytes. Save the "
+            "model again."
         )
     if info.file_size > BOMB_FLOOR_BYTES and info.file_size > MAX_EXPANSION * info.compress_size:
         raise ModelUnsafe(

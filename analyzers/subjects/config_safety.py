@@ -161,8 +161,8 @@ def _inwards(path: str, value: dict[str, Any], depth: int) -> tuple[str, int]:
     if len(name) > MAX_NAME or ".." in name.split("/") or "\0" in name:
         why = f"is longer than {MAX_NAME} characters" if len(name) > MAX_NAME else "leads out of a folder"
         raise ModelUnsafe(
-            f"The model's configuration has the name {name[:40]!r}…, which {why}. Name the layer otherwise and save the "
-            "model again."
+            f"The model's configuration has the name {name[:40]!r}…, which {why}. Name the layer otherwise and save "
+            "the model again."
         )
     if depth == 0 and not path:
         return "", 1
@@ -212,8 +212,8 @@ def _check_sizes(found: _Found) -> None:
         size = inner.get(key) if isinstance(inner, dict) else None
         if isinstance(size, int) and size > MAX_SIZE:
             raise ModelUnsafe(
-                f"`{found.path}` declares {key}={size:.3g}, more than any machine can hold. If this is not what you built, "
-                "the configuration is damaged: save the model again."
+                f"`{found.path}` declares {key}={size:.3g}, more than any machine can hold. If this is not what you "
+                "built, the configuration is damaged: save the model again."
             )
 
 
@@ -260,9 +260,9 @@ def _strange(users: dict[str, list[str]]) -> ModelNeedsCustomCode | ModelUnreada
             "Keras 3 cannot rebuild. Replace them by layers, or build the model in Keras 3, load its weights, save it."
         )
     return ModelNeedsCustomCode(
-        f"The model uses classes or functions that are not part of Keras: {listed(users)}. Their code does not travel with the "
-        "file and is not run here. Send a SavedModel of both phases (`keras.export.ExportArchive`), which needs none, "
-        "rebuild the model from layers of Keras, or ask the operator of this service to register the classes."
+        f"The model uses classes or functions that are not part of Keras: {listed(users)}. Their code does not travel "
+        "with the file and is not run here. Send a SavedModel of both phases (`keras.export.ExportArchive`), which needs "
+        "none, rebuild the model from layers of Keras, or ask the operator of this service to register the classes."
     )
 
 

@@ -72,7 +72,9 @@ def attribute(item: Any, name: str) -> Any:
     if found.shape is None or not count:
         return []  # HDF5 fails where it is asked for the size of nothing
     if max(count * found.dtype.itemsize, found.get_storage_size()) > MAX_ATTRIBUTE_BYTES:
-        raise ModelUnsafe(f"The file's attribute {_shown(name)} is larger than {MAX_ATTRIBUTE_BYTES >> 20} MiB. Save the model again.")
+        raise ModelUnsafe(
+            f"The file's attribute {_shown(name)} is larger than {MAX_ATTRIBUTE_BYTES >> 20} MiB. Save the model again."
+        )
     return None if found.dtype.kind == "O" and found.shape else attributes[name]
 
 

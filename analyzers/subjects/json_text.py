@@ -28,7 +28,7 @@ def parse_json(content: str | bytes, what: str) -> dict[str, Any]:
     """
     text = _decoded(content, what)
     if len(text) > MAX_BYTES:
-        raise ModelUnsafe(f"The model's {what} is larger than {MAX_BYTES >> 20} MiB, no real model's is. Save it again.")
+        raise ModelUnsafe(f"The model's {what} is larger than {MAX_BYTES >> 20} MiB, no model's is. Save it again.")
     _check_depth(text, what)
     try:
         value = json.loads(text, object_pairs_hook=lambda pairs: _unique(pairs, what))
@@ -54,8 +54,8 @@ def _check_depth(text: str, what: str) -> None:
         depth += 1 if bracket in "[{" else -1
         if depth > MAX_DEPTH:
             raise ModelUnsafe(
-                f"The model's {what} is nested more than {MAX_DEPTH} levels deep, and no real model is. Put models that "
-                "hold models that hold models side by side, and save the model again."
+                f"The model's {what} is nested more than {MAX_DEPTH} levels deep, and no real model is. Put models "
+                "that hold models that hold models side by side, and save the model again."
             )
 
 

@@ -17,7 +17,9 @@ SAID, LOG = "said: ", "guest.log"
 MEGABYTE = 1 << 20
 
 MEMORY_LIMIT_BYTES = 1_000_000_000
-LIMITS = Limits(memory_bytes=MEMORY_LIMIT_BYTES, wall_seconds=60, output_bytes=64 * MEGABYTE, cpu_seconds=120, threads=1)
+LIMITS = Limits(
+    memory_bytes=MEMORY_LIMIT_BYTES, wall_seconds=60, output_bytes=64 * MEGABYTE, cpu_seconds=120, threads=1
+)
 ENDED_BY = {
     "out_of_memory": kit.MEMORY,
     "deadline_exceeded": kit.TIME,

@@ -1,4 +1,4 @@
-"""Each attack through the front door: refused with its code, in words that help, nothing given away, nothing reached."""
+"""Each attack through the front door: refused with its code, in words that help, nothing given away or reached."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.attacks.kit import GROUPS, Found, Upload, all_attacks
 
 STATUSES = {"unsupported_model_format": 415, "unsupported_batch_format": 415, "payload_too_large": 413}
 GIVEN_AWAY = ("Traceback", "site-packages", '.py"', "sqlite", sys.prefix)
-SECONDS_FOR_ANY = 45
+SECONDS_FOR_ANY = 110
 """Six seconds of the processor's time and what else a busy machine does."""
 
 Send = Callable[[Upload], Any]
@@ -37,7 +37,9 @@ def test_it_is_refused(
     upload = make(found)
     answer = send(upload)
     problem = answer.json()
-    assert (problem.get("code"), answer.status_code) == (found.attack.code, STATUSES.get(found.attack.code, 422)), problem
+    assert (problem.get("code"), answer.status_code) == (found.attack.code, STATUSES.get(found.attack.code, 422)), (
+        problem
+    )
     assert answer.headers["content-type"] == "application/problem+json"
     detail = problem["detail"]
     assert [word for word in found.attack.says if word not in detail] == [], detail

@@ -1,4 +1,4 @@
-"""What must pass although it looks like an attack: odd names, words that are given, empty weights, deep and wide models."""
+"""What must pass although it looks like an attack: odd names, words that are given, empty weights, deep models."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ def named(*names: str) -> Any:
 
 def words(layer: Any, **how: Any) -> Any:
     inputs = keras.Input((1,), dtype="string")
-    return keras.Model(inputs, layer(vocabulary=["Lambda", "../up", "/etc/passwd", "https://example.org"], **how)(inputs))
+    return keras.Model(
+        inputs, layer(vocabulary=["Lambda", "../up", "/etc/passwd", "https://example.org"], **how)(inputs)
+    )
 
 
 def nested(depth: int) -> Any:
@@ -62,7 +64,7 @@ MODELS: dict[str, Callable[[], Any]] = {
     "words_as_a_list": lambda: words(L.StringLookup, output_mode="one_hot"),
     "texts_with_a_list": lambda: words(L.TextVectorization, output_mode="multi_hot"),
     "nested_ten_deep": lambda: nested(10),
-    "two_hundred_layers": lambda: model_of(*(L.Dense(3) for _ in range(200))),
+    "sixty_layers": lambda: model_of(*(L.Dense(3) for _ in range(60))),
     "zeros_only": lambda: model_of(L.Dense(2000, kernel_initializer="zeros")),
     "wide_embedding": lambda: keras.Sequential([keras.Input((3,)), L.Embedding(100_000, 4)]),
     "compiled_by_short_names": lambda: compiled(loss="mse", metrics=["mae", "acc"]),

@@ -40,7 +40,8 @@ def test_without_a_cage_they_come_through(
         folder = tmp_path / str(found)
         caged.stage(folder, make(found), good)
         print(found.attack.loader, folder, file=plain_process.stdin, flush=True)
-        assert plain_process.stdout is not None and plain_process.stdout.readline() == "done\n"
+        assert plain_process.stdout is not None
+        assert plain_process.stdout.readline() == "done\n"
         read = caged.said((folder / "out" / caged.LOG).read_bytes()).get("read", "")
         if not (canaries.leaked(read) or canaries.touched()):
             silent.append((str(found), read[:500]))

@@ -9,7 +9,12 @@ from tests.attacks.kit import CALLS, Attack, Upload
 from tests.attacks.making import CALLS_HOME, function, saved
 
 ATTACK = Attack(
-    "connect to a port from a Lambda of Keras 2", "model_unsafe", CALLS, ("`sneak`", "lambda"), "tf_keras", breaches=True
+    "connect to a port from a Lambda of Keras 2",
+    "model_unsafe",
+    CALLS,
+    ("`sneak`", "lambda"),
+    "tf_keras",
+    breaches=True,
 )
 
 

@@ -8,7 +8,9 @@ from tests.attacks.canaries import Canaries
 from tests.attacks.kit import MEMORY, Attack, Upload
 from tests.attacks.making import edited, model_of, saved
 
-ATTACK = Attack("have 1.2 GB of weights made by layers of 17,000 units", "out_of_memory", MEMORY, ("`wide_1`", "1.16 GB"))
+ATTACK = Attack(
+    "have 1.2 GB of weights made by layers of 17,000 units", "out_of_memory", MEMORY, ("`wide_1`", "1.16 GB")
+)
 
 
 def make(canaries: Canaries) -> Upload:

@@ -9,7 +9,11 @@ from tests.attacks.kit import FILES, Attack, Upload
 from tests.attacks.making import model_of, saved, telling
 
 ATTACK = Attack(
-    "return a file of the machine from a Lambda within a model", "model_unsafe", FILES, ("`inner/sneak`",), breaches=True
+    "return a file of the machine from a Lambda within a model",
+    "model_unsafe",
+    FILES,
+    ("`inner/sneak`",),
+    breaches=True,
 )
 
 

@@ -8,7 +8,9 @@ from tests.attacks.canaries import Canaries
 from tests.attacks.kit import FILES, Attack, Upload
 from tests.attacks.making import calling, with_layer
 
-ATTACK = Attack("open a SavedModel folder of the machine", "model_unsafe", FILES, ("`sneak`", "SavedModel"), breaches=True)
+ATTACK = Attack(
+    "open a SavedModel folder of the machine", "model_unsafe", FILES, ("`sneak`", "SavedModel"), breaches=True
+)
 
 
 def make(canaries: Canaries) -> Upload:

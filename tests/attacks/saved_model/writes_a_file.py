@@ -8,7 +8,9 @@ from tests.attacks.canaries import Canaries
 from tests.attacks.kit import FILES, Attack, Upload
 from tests.attacks.making import archive_of, calling
 
-ATTACK = Attack("write a file from inside a loop", "model_unsafe", FILES, ("`WriteFile`",), "saved_model", breaches=True)
+ATTACK = Attack(
+    "write a file from inside a loop", "model_unsafe", FILES, ("`WriteFile`",), "saved_model", breaches=True
+)
 
 
 def make(canaries: Canaries) -> Upload:
