@@ -262,7 +262,8 @@ def _strange(users: dict[str, list[str]]) -> ModelNeedsCustomCode | ModelUnreada
     return ModelNeedsCustomCode(
         f"The model uses classes or functions that are not part of Keras: {listed(users)}. Their code does not travel "
         "with the file and is not run here. Send a SavedModel of both phases (`keras.export.ExportArchive`), which "
-        "needs none, rebuild the model from layers of Keras, or ask the operator of this service to register the classes."
+        "needs none, rebuild the model from layers of Keras, or ask the operator of this service to register "
+        "the classes."
     )
 
 
