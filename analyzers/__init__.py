@@ -79,6 +79,7 @@ def diagnose_files(
     reported: dict[str, float] | None = None,
     seed: int = 0,
     label_column: str | None = None,
+    memory_bytes: int | None = None,
     progress: Progress | None = None,
     found: Callable[[str], None] | None = None,
 ) -> Report:
@@ -86,8 +87,9 @@ def diagnose_files(
 
     Formats are told by the files' names and content. Where a verified remedy (or, on batches too small to hold samples
     out, a recommended one) changed stored statistics only, the repaired model is written to `repaired_path` in the
-    format of the upload, and that remedy's `repaired_model` is true. `metrics` is comma-separated. `found` is called
-    once, before the model is loaded, with a line on what the model file was found to hold.
+    format of the upload, and that remedy's `repaired_model` is true. `metrics` is comma-separated. A model that by its
+    configuration needs more than `memory_bytes` (default: the machine's memory) is refused before it is built. `found`
+    is called once, before the model is loaded, with a line on what the model file was found to hold.
 
     Raises:
         analyzers.errors.AnalysisError: the model or the batch cannot be diagnosed; the message says what to change.
@@ -104,6 +106,7 @@ def diagnose_files(
         reported=reported,
         seed=seed,
         label_column=label_column,
+        memory_bytes=memory_bytes,
         progress=progress,
         found=found,
     )

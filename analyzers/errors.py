@@ -23,6 +23,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+UNPRINTABLE = "\N{REPLACEMENT CHARACTER}"
+"""Stands for what a stranger's names may have in them and no message should: line ends, zeros, changes of direction."""
+
 
 class AnalysisError(Exception):
     """The input cannot be diagnosed; `str(error)` tells its owner why and what to change, in whole sentences."""
@@ -30,7 +33,7 @@ class AnalysisError(Exception):
     code: ClassVar[str] = "internal"
 
     def __init__(self, message: str) -> None:
-        super().__init__(_sentence(message))
+        super().__init__(_sentence("".join(c if c.isprintable() else UNPRINTABLE for c in message)))
 
 
 class ModelError(AnalysisError):

@@ -7,7 +7,7 @@ import itertools
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from analyzers.reported import reproduce
 from analyzers.running import within_memory
 from analyzers.signature import specs, structure
 from analyzers.static_facts import static_facts
+from analyzers.subjects.footprint import check_outputs
 from analyzers.subjects.loading import LoadedModel, load_model
 from analyzers.subjects.outline import read_outline
 from analyzers.subjects.outline_facts import Outline
@@ -56,6 +57,7 @@ class Options:
     metrics: Any = None
     reported: dict[str, float] | None = None
     seed: int = 0
+    memory_bytes: int | None = field(default=None, repr=False)  # no part of what is asked, and so of the identity
 
 
 def diagnose_saved(
@@ -82,7 +84,7 @@ def diagnose_saved(
             report = _of_weights(outline, raw, hashes, Options(**options), began)
             tell("done", 1.0)
             return report
-        loaded = load_model(model_path, outline)
+        loaded = load_model(model_path, outline, options.get("memory_bytes"))
         source = _source(loaded, hashes, outline)
         report, prescription = _diagnose(loaded.model, raw, source, Options(**options), tell, began)
     if repaired_path is not None and prescription.constants:
@@ -196,6 +198,7 @@ def _batch_size(options: Options, batch: Batch, subject: Subject) -> int:
     asked, fixed = _size(options, batch.samples), subject.fixed_batch
     if fixed is not None and batch.samples < fixed:
         raise BatchTooSmall(f"the model is built for batches of exactly {fixed} samples, {batch.samples} were sent")
+    check_outputs(subject.model, fixed or asked, options.memory_bytes)
     return fixed or asked
 
 

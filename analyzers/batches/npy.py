@@ -127,6 +127,11 @@ def _check_header(file: IO[bytes], name: str, available: int) -> None:
             "opened. Save it as numbers, such as `np.asarray(x, dtype='float32')`, or text as "
             "`np.asarray(x, dtype='U')`; rows of different lengths need padding."
         )
+    if dtype.names:
+        raise BatchUnreadable(
+            f"`{name}` holds records with the fields {listing(list(dtype.names))} in place of plain numbers. Save each "
+            "field as an array of its own, or all of them as the columns of one."
+        )
     needed = declared_bytes(shape, dtype.itemsize)
     check_size(name, needed)
     if needed > available - file.tell():

@@ -27,18 +27,29 @@ def check_archive(archive: zipfile.ZipFile, archive_size: int) -> None:
     """Check every member before any is read; `archive_size` is the file's size in bytes.
 
     Raises:
-        ModelUnsafe: doubled, absolute, linked, climbing, encrypted or absurdly large members.
+        ModelUnsafe: doubled, absolute, linked, climbing, encrypted or absurdly large members, or something before them.
         ModelUnreadable: a member ends beyond the end of the file.
     """
     infos = archive.infolist()
     if len(infos) > MAX_MEMBERS:
-        raise ModelUnsafe(f"The archive has {len(infos)} members; no Keras model has more than {MAX_MEMBERS}.")
+        raise ModelUnsafe(
+            f"The archive has {len(infos)} members; no Keras model has more than {MAX_MEMBERS}. Pack the model alone."
+        )
     doubled = [name for name, count in Counter(info.filename for info in infos).items() if count > 1]
     if doubled:
-        raise ModelUnsafe(f"The archive has two members named {doubled[0][:80]!r}: which one counts is not defined.")
+        raise ModelUnsafe(
+            f"The archive has two members named {doubled[0][:80]!r}: which one counts is not defined. Save the model "
+            "again."
+        )
+    if infos and (ahead := min(info.header_offset for info in infos)):
+        raise ModelUnsafe(
+            f"The archive has {ahead} bytes before its first member, in which other readers may see another file. Save "
+            "the model again, into a file of its own."
+        )
     if sum(info.file_size for info in infos) > MAX_UNPACKED_BYTES:
         raise ModelUnsafe(
-            f"The archive unpacks to more than {MAX_UNPACKED_BYTES >> 30} GiB, more than can be loaded here."
+            f"The archive unpacks to more than {MAX_UNPACKED_BYTES >> 30} GiB, more than can be loaded here. Send a "
+            "smaller version of the model."
         )
     for info in infos:
         _check_name(info)
@@ -50,7 +61,9 @@ def read_member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
     with archive.open(name) as member:
         content = member.read(most + 1)
     if len(content) > most:
-        raise ModelUnsafe(f"The archive's {name} is larger than {most >> 20} MiB. No real model's is.")
+        raise ModelUnsafe(
+            f"The archive's {name} is larger than {most >> 20} MiB, and no real model's is. Save the model again."
+        )
     return content
 
 
@@ -73,10 +86,11 @@ def _check_member(info: zipfile.ZipInfo, archive_size: int) -> None:
         raise ModelUnreadable("The archive is cut short: a member ends beyond the end of the file. Send it again.")
     if info.compress_type == zipfile.ZIP_STORED and info.file_size != info.compress_size:
         raise ModelUnsafe(
-            f"The archive's member {info.filename[:80]!r} declares two different sizes for the same bytes."
+            f"The archive's member {info.filename[:80]!r} declares two different sizes for the same bytes. Save the "
+            "model again."
         )
     if info.file_size > BOMB_FLOOR_BYTES and info.file_size > MAX_EXPANSION * info.compress_size:
         raise ModelUnsafe(
             f"The archive's member {info.filename[:80]!r} declares {info.file_size >> 20} MiB but stores "
-            f"{info.compress_size >> 10} KiB: no trained weights compress like this."
+            f"{info.compress_size >> 10} KiB: no trained weights compress like this. Save the model again with Keras."
         )

@@ -52,6 +52,9 @@ MAX_OBJECTS = 50_000
 MAX_NAME = 500
 """Characters of a name. Keras repeats names in every variable and scope, which a giant one turns into gigabytes."""
 
+FUNCTION_PARTS = ("activations", "constraints", "initializers", "losses", "metrics", "optimizers", "regularizers")
+"""Parts of Keras where a function is looked up that a file names without saying where it comes from."""
+
 PACKAGES = ("keras", "tf_keras", "builtins")
 """Where the classes and functions of a model may come from."""
 
@@ -65,12 +68,13 @@ Known = Callable[[str], bool]
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What one family of Keras knows: registered names ("package>Name"), names of layers and models, and whether layers
-    may be functions of TensorFlow, as in Keras 2.
+    """What one family of Keras knows: registered names ("package>Name"), names of layers and models, of activations,
+    initializers and their kind, and whether layers may be functions of TensorFlow, as in Keras 2.
     """
 
     is_registered: Known
     is_layer: Known
+    is_function: Known
     calls_functions: bool = False
 
 
@@ -105,8 +109,7 @@ def check_config(config: dict[str, Any], known: Vocabulary) -> None:
         if known.calls_functions and found.config["class_name"] in OPERATIONS:
             _check_function(found)
         elif not _is_known(found, known):
-            name = str(found.config.get("registered_name") or found.config["class_name"])[:100]
-            strangers.setdefault(name, []).append(found.path)
+            strangers.setdefault(_stranger(found), []).append(found.path)
     if strangers:
         raise _strange(strangers)
     if nameless:
@@ -120,13 +123,13 @@ def check_compile_settings(settings: dict[str, Any] | None) -> None:
 
 
 def _objects(root: Any, path: str, is_layer: bool = False) -> Iterator[_Found]:
-    """Every serialized object below `root`, with the names of the layers around it."""
+    """Every serialized object below `root` in the order of the file, with the names of the layers around it."""
     waiting: list[tuple[Any, str, bool, int]] = [(root, path, is_layer, 0)]
     count = 0
     while waiting:
         value, where, layer, depth = waiting.pop()
         if isinstance(value, list):
-            waiting.extend((item, where, layer, depth) for item in value)
+            waiting.extend((item, where, layer, depth) for item in reversed(value))
         elif isinstance(value, dict):
             if _is_bare_lambda(value):
                 value = {"class_name": "__lambda__", "config": None}
@@ -134,11 +137,13 @@ def _objects(root: Any, path: str, is_layer: bool = False) -> Iterator[_Found]:
                 count += 1
                 if count > MAX_OBJECTS:
                     raise ModelUnsafe(
-                        f"The model's configuration has more than {MAX_OBJECTS} objects. No real model has."
+                        f"The model's configuration has more than {MAX_OBJECTS} objects, and no real model has. Send a "
+                        "smaller version of the model."
                     )
                 where, depth = _inwards(where, value, depth)
                 yield _Found(value, where, layer)
-            waiting.extend((item, where, key in ("layers", "layer"), depth) for key, item in value.items())
+            inside = [(item, where, key in ("layers", "layer"), depth) for key, item in value.items()]
+            waiting.extend(reversed(inside))
 
 
 def _is_bare_lambda(value: dict[str, Any]) -> bool:
@@ -154,7 +159,11 @@ def _inwards(path: str, value: dict[str, Any], depth: int) -> tuple[str, int]:
     if not isinstance(name, str):
         return path, depth
     if len(name) > MAX_NAME or ".." in name.split("/") or "\0" in name:
-        raise ModelUnsafe(f"The model's configuration has the name {name[:40]!r}…, which no layer should have.")
+        why = f"is longer than {MAX_NAME} characters" if len(name) > MAX_NAME else "leads out of a folder"
+        raise ModelUnsafe(
+            f"The model's configuration has the name {name[:40]!r}…, which {why}. Name the layer otherwise and save "
+            "the model again."
+        )
     if depth == 0 and not path:
         return "", 1
     return (f"{path}/{name}" if path else name), depth + 1
@@ -176,8 +185,15 @@ def _check_no_code(found: _Found) -> None:
     parts = inside.split(".")
     if isinstance(module, str) and module.startswith(("keras.", "tf_keras.")) and parts[0] in NON_MODEL_PARTS:
         raise ModelUnsafe(
-            f"{place} refers to `{module[:80]}.{name[:80]}`, which is no part of a model. Save it with Keras."
+            f"{place} refers to `{module[:80]}.{_called(found)}`, which is no part of a model: such functions load, "
+            "download or write files. Replace it by a layer or function that computes, and save the model again."
         )
+
+
+def _called(found: _Found) -> str:
+    """The class, or the function that stands in its place."""
+    name, inner = found.config["class_name"], found.config.get("config")
+    return str(inner if name == "function" and isinstance(inner, str) else name)[:80]
 
 
 def _check_no_files(found: _Found) -> None:
@@ -195,7 +211,10 @@ def _check_sizes(found: _Found) -> None:
     for key in SIZE_SETTINGS:
         size = inner.get(key) if isinstance(inner, dict) else None
         if isinstance(size, int) and size > MAX_SIZE:
-            raise ModelUnsafe(f"`{found.path}` declares {key}={size}, more than any machine can hold.")
+            raise ModelUnsafe(
+                f"`{found.path}` declares {key}={size:.3g}, more than any machine can hold. If this is not what you "
+                "built, the configuration is damaged: save the model again."
+            )
 
 
 def _check_function(found: _Found) -> None:
@@ -218,10 +237,20 @@ def _is_known(found: _Found, known: Vocabulary) -> bool:
     registered = found.config.get("registered_name") or name
     if isinstance(registered, str) and known.is_registered(registered):
         return True
+    if isinstance(registered, str) and ">" in registered:  # somebody's own, whatever module it claims to be from
+        return False
+    if name == "function" and module == "builtins":
+        return isinstance(called := found.config.get("config"), str) and known.is_function(called)
     if isinstance(module, str):
         return module.split(".")[0] in PACKAGES
     # Files of older versions name no modules; there a layer must be one of Keras, all else Keras resolves.
     return name == "function" or not found.is_layer or known.is_layer(name)
+
+
+def _stranger(found: _Found) -> str:
+    """What to call somebody's own class or function in a message."""
+    registered = found.config.get("registered_name")
+    return str(registered if registered not in (None, "function") else _called(found))[:100]
 
 
 def _strange(users: dict[str, list[str]]) -> ModelNeedsCustomCode | ModelUnreadable:
@@ -231,9 +260,10 @@ def _strange(users: dict[str, list[str]]) -> ModelNeedsCustomCode | ModelUnreada
             "Keras 3 cannot rebuild. Replace them by layers, or build the model in Keras 3, load its weights, save it."
         )
     return ModelNeedsCustomCode(
-        f"The model uses classes that are not part of Keras: {listed(users)}. Their code does not travel with the "
-        "file and is not run here. Send a SavedModel of both phases (`keras.export.ExportArchive`), which needs none, "
-        "rebuild the model from layers of Keras, or ask the operator of this service to register the classes."
+        f"The model uses classes or functions that are not part of Keras: {listed(users)}. Their code does not travel "
+        "with the file and is not run here. Send a SavedModel of both phases (`keras.export.ExportArchive`), which "
+        "needs none, rebuild the model from layers of Keras, or ask the operator of this service to register "
+        "the classes."
     )
 
 

@@ -46,7 +46,9 @@ def check_hdf5(file: h5py.File) -> None:
         for name in group:
             item = _checked_child(group, name)
             if len(seen) >= MAX_OBJECTS or depth > MAX_DEPTH:
-                raise ModelUnsafe("The weights file has more groups, or deeper ones, than any model.")
+                raise ModelUnsafe(
+                    "The weights file has more groups, or deeper ones, than any model. Save the model again with Keras."
+                )
             address = h5py.h5o.get_info(item).addr
             if address in seen:
                 raise ModelUnsafe(f"The weights file reaches {_shown(name)} by two ways. Save the model with Keras.")
@@ -70,7 +72,9 @@ def attribute(item: Any, name: str) -> Any:
     if found.shape is None or not count:
         return []  # HDF5 fails where it is asked for the size of nothing
     if max(count * found.dtype.itemsize, found.get_storage_size()) > MAX_ATTRIBUTE_BYTES:
-        raise ModelUnsafe(f"The file's attribute {_shown(name)} is larger than {MAX_ATTRIBUTE_BYTES >> 20} MiB.")
+        raise ModelUnsafe(
+            f"The file's attribute {_shown(name)} is larger than {MAX_ATTRIBUTE_BYTES >> 20} MiB. Save the model again."
+        )
     return None if found.dtype.kind == "O" and found.shape else attributes[name]
 
 
@@ -109,7 +113,8 @@ def _check_dataset(dataset: Any, name: bytes) -> None:
     stored = dataset.get_storage_size()
     if nbytes > MAX_DATASET_BYTES or (nbytes > BOMB_FLOOR_BYTES and nbytes > MAX_EXPANSION * stored):
         raise ModelUnsafe(
-            f"The weights file declares {nbytes >> 20} MiB at {_shown(name)} and stores {stored >> 10} KiB of it."
+            f"The weights file declares {nbytes >> 20} MiB at {_shown(name)} and stores {stored >> 10} KiB of it. "
+            "Save the model again with Keras."
         )
 
 

@@ -28,7 +28,7 @@ def parse_json(content: str | bytes, what: str) -> dict[str, Any]:
     """
     text = _decoded(content, what)
     if len(text) > MAX_BYTES:
-        raise ModelUnsafe(f"The model's {what} is larger than {MAX_BYTES >> 20} MiB. No real model's is.")
+        raise ModelUnsafe(f"The model's {what} is larger than {MAX_BYTES >> 20} MiB, no model's is. Save it again.")
     _check_depth(text, what)
     try:
         value = json.loads(text, object_pairs_hook=lambda pairs: _unique(pairs, what))
@@ -53,7 +53,10 @@ def _check_depth(text: str, what: str) -> None:
     for bracket in BRACKETS.findall(text):
         depth += 1 if bracket in "[{" else -1
         if depth > MAX_DEPTH:
-            raise ModelUnsafe(f"The model's {what} is nested more than {MAX_DEPTH} levels deep. No real model is.")
+            raise ModelUnsafe(
+                f"The model's {what} is nested more than {MAX_DEPTH} levels deep, and no real model is. Put models "
+                "that hold models that hold models side by side, and save the model again."
+            )
 
 
 def _unique(pairs: list[tuple[str, Any]], what: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import tf_keras
 
-from analyzers.subjects.config_safety import Vocabulary
+from analyzers.subjects.config_safety import FUNCTION_PARTS, Vocabulary
 from analyzers.subjects.families import is_legacy
 
 CHANGED = {
@@ -46,7 +46,12 @@ def _has_layer(name: str) -> bool:
     return name in ("Functional", "Model") or any(isinstance(getattr(part, name, None), type) for part in parts)
 
 
-VOCABULARY = Vocabulary(_is_registered, _has_layer, calls_functions=True)
+def _has_function(name: str) -> bool:
+    """Whether Keras 2 has an activation, initializer or the like of this name."""
+    return any(hasattr(getattr(tf_keras, part), name) for part in FUNCTION_PARTS)
+
+
+VOCABULARY = Vocabulary(_is_registered, _has_layer, _has_function, calls_functions=True)
 NAME = f"Keras 2 (tf_keras {tf_keras.__version__})"
 
 

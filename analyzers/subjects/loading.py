@@ -17,9 +17,10 @@ import keras
 
 from analyzers.errors import ModelNeedsCustomCode, ModelUnreadable, UnsupportedModelFormat
 from analyzers.subjects import legacy_keras
-from analyzers.subjects.config_safety import Vocabulary, check_compile_settings, check_config
+from analyzers.subjects.config_safety import FUNCTION_PARTS, Vocabulary, check_compile_settings, check_config
 from analyzers.subjects.facts import ModelFile
 from analyzers.subjects.families import is_model
+from analyzers.subjects.footprint import weighed
 from analyzers.subjects.keras_errors import explained
 from analyzers.subjects.outline import read_outline
 from analyzers.subjects.outline_facts import Outline
@@ -54,10 +55,11 @@ class LoadedModel:
     remark: str | None = None
 
 
-def load_model(path: Path, outline: Outline | None = None) -> LoadedModel:
+def load_model(path: Path, outline: Outline | None = None, memory_bytes: int | None = None) -> LoadedModel:
     """Load a `.keras` or full-model `.h5`/`.hdf5` file, or an archive of a SavedModel folder.
 
-    `outline` is what `read_outline` found in it, where that was asked before.
+    `outline` is what `read_outline` found in it, where that was asked before. `memory_bytes` is what the weights may
+    take; by default, what the machine has.
 
     Raises:
         UnsupportedModelFormat: no Keras model of these formats.
@@ -65,10 +67,14 @@ def load_model(path: Path, outline: Outline | None = None) -> LoadedModel:
         ModelUnsafe: it holds code or reaches outside itself.
         ModelNeedsCustomCode: it uses classes that are not part of Keras.
         NoPhaseInformation: a SavedModel of one phase without moving statistics.
+        OutOfMemory: its weights would take more than that.
     """
     outline = outline or read_outline(path)
     with telling(outline):
-        model, facts = load_saved_model(path) if outline.format == "saved_model" else _load_keras(path, outline)
+        if outline.format == "saved_model":
+            model, facts = load_saved_model(path)
+        else:
+            model, facts = _load_keras(path, outline, memory_bytes)
     return LoadedModel(
         model=model,
         format=facts.format,
@@ -80,7 +86,7 @@ def load_model(path: Path, outline: Outline | None = None) -> LoadedModel:
     )
 
 
-def _load_keras(path: Path, outline: Outline) -> tuple[Any, ModelFile]:
+def _load_keras(path: Path, outline: Outline, memory_bytes: int | None) -> tuple[Any, ModelFile]:
     facts = outline.file
     if facts is None:
         raise UnsupportedModelFormat(
@@ -88,11 +94,11 @@ def _load_keras(path: Path, outline: Outline) -> tuple[Any, ModelFile]:
         )
     first, second = ("tf_keras", "keras") if legacy_keras.is_by_keras_2(facts.keras_version) else ("keras", "tf_keras")
     try:
-        return _load(path, facts, first), facts
+        return _load(path, facts, first, memory_bytes), facts
     except (ModelUnreadable, ModelNeedsCustomCode):
         if facts.keras_version is None or first == "tf_keras":
             with contextlib.suppress(ModelUnreadable, ModelNeedsCustomCode):
-                return _load(path, facts, second), facts
+                return _load(path, facts, second, memory_bytes), facts
         raise
 
 
@@ -106,17 +112,21 @@ def _is_keras_layer(name: str) -> bool:
     )
 
 
+def _is_keras_function(name: str) -> bool:
+    return any(hasattr(getattr(keras, part), name) for part in FUNCTION_PARTS)
+
+
 FAMILIES = {
     "keras": Family(
         lambda plain: keras.saving.load_model(plain, compile=False, safe_mode=True),
-        Vocabulary(_is_registered, _is_keras_layer),
+        Vocabulary(_is_registered, _is_keras_layer, _is_keras_function),
         f"Keras {keras.__version__}",
     ),
     "tf_keras": Family(legacy_keras.load, legacy_keras.VOCABULARY, legacy_keras.NAME),
 }
 
 
-def _load(path: Path, facts: ModelFile, name: str) -> Any:
+def _load(path: Path, facts: ModelFile, name: str, memory_bytes: int | None) -> Any:
     family = FAMILIES[name]
     with explained("is damaged or cut short"):
         check_config(facts.config, family.vocabulary)
@@ -125,7 +135,7 @@ def _load(path: Path, facts: ModelFile, name: str) -> Any:
         # Keras tells formats by the name's end and unpacks beside the file: give it a plain name in a folder of ours.
         plain = Path(folder) / f"model.{facts.format}"
         _put(path, plain)
-        with explained(_cannot_build(facts.keras_version, family), quote=True):
+        with explained(_cannot_build(facts.keras_version, family), quote=True), weighed(memory_bytes):
             model = family.load(plain)
     if not is_model(model):
         raise ModelUnreadable("The file holds a Keras object that is not a model.")

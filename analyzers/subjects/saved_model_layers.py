@@ -177,7 +177,7 @@ def _layer(described: Described, own: Mapping[str, int]) -> Any:
     return layer
 
 
-STANDARD = Vocabulary(is_registered=lambda _: False, is_layer=lambda _: True)
+STANDARD = Vocabulary(is_registered=lambda _: False, is_layer=lambda _: True, is_function=lambda _: True)
 """Settings of single layers of Keras, whose class is looked up before."""
 
 

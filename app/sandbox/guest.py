@@ -59,6 +59,7 @@ def diagnose(room: Room, held: list[str]) -> None:
         reported=task.reported,
         seed=task.seed,
         label_column=task.label_column,
+        memory_bytes=room.limits.memory_bytes,
         progress=progress,
         found=lambda line: progress("inspect", 0.0, line),
     )

@@ -264,3 +264,20 @@ def said_of(path: Path) -> str:
     except AnalysisError as error:
         return str(error)
     return ""
+
+
+def test_names_that_claim_to_be_keras_own_are_looked_at(plain: Path) -> None:
+    def shadow(config: dict[str, Any]) -> None:
+        layer_config(config)["registered_name"] = "evil>Dense"
+
+    def evaluate(config: dict[str, Any]) -> None:
+        called = {"module": "builtins", "class_name": "function", "config": "eval", "registered_name": "function"}
+        layer_config(config)["config"]["activation"] = called
+
+    refused(edited_archive(plain, shadow), ModelNeedsCustomCode, "`evil>Dense`")
+    refused(edited_archive(plain, evaluate), ModelNeedsCustomCode, "`eval`", "`dense")
+
+
+def test_something_before_the_archive_is_refused(plain: Path) -> None:
+    plain.write_bytes(plain.read_bytes() + plain.read_bytes())
+    refused(plain, ModelUnsafe, "bytes before its first member")
