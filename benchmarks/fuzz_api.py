@@ -21,7 +21,7 @@ from pathlib import Path
 
 import httpx2 as httpx
 
-from benchmarks.kill_storm import MAKE_MODEL, ROOT, Service
+from benchmarks.service import ROOT, Service, uploads
 
 ANSWER_LIMIT_S = 30
 READY_LIMIT_S = 120.0
@@ -107,17 +107,15 @@ def main() -> None:
         made, data_dir = Path(folder) / "made", Path(folder) / "data"
         made.mkdir()
         data_dir.mkdir()
-        subprocess.run([sys.executable, "-c", MAKE_MODEL, str(made)], check=True, capture_output=True)
-        service = Service(data_dir, 0)
-        base = f"http://127.0.0.1:{service.port}"
+        model, batch = uploads(made)
+        service = Service(data_dir)
+        base = service.url
         try:
             with httpx.Client(base_url=base, timeout=ANSWER_LIMIT_S) as client:
                 _wait(client, "/health/ready")
-            model, batch = (made / "model.keras").read_bytes(), (made / "batch.npz").read_bytes()
             result = fuzz(base, model, batch, examples=arguments.examples, seed=arguments.seed)
         finally:
-            service.process.terminate()
-            service.process.wait(30)
+            service.stop()
     print(result.said)
     sys.exit(not result.sound)
 
