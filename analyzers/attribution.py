@@ -59,7 +59,7 @@ def attribute(observer: Observer, inference: Pass, batch_only: Pass, divergences
     subject = observer.subject
     recall = Recall(subject) if isinstance(subject, KerasSubject) and _repeats_itself(observer, inference) else None
     with recall or nullcontext():
-        replaced = _Replaced(observer, batch_only, order, take, recall)
+        replaced = Replaced(observer, batch_only, order, take, recall)
 
         def worth(count: int) -> float:
             return float(np.sum((replaced.outputs(count) - base) * whole)) / energy
@@ -74,7 +74,7 @@ def _repeats_itself(observer: Observer, inference: Pass) -> bool:
     return not observer.subject.carried_states and not drawn
 
 
-class _Replaced:
+class Replaced:
     """Passes with the training phase's statistics in the first layers; what they have in common is run once."""
 
     def __init__(

@@ -53,7 +53,7 @@ def _observer(build: Callable[[], keras.Model], samples: int, batch_size: int) -
 
 def _replaced(observer: Observer, training: Pass, memory: Recall | None) -> list[np.ndarray[Any, Any]]:
     order = observer.board.order
-    passes = attribution._Replaced(observer, training, order, observer.batch.samples, memory)
+    passes = attribution.Replaced(observer, training, order, observer.batch.samples, memory)
     half = len(order) // 2
     return [passes.outputs(count) for count in (half, 1, half + 1, len(order) - 1, half, len(order) - 1)]
 
