@@ -81,7 +81,7 @@ def test_a_killed_zygote_costs_its_guests_only(prepare):
     thread = run.in_background()
     guest = int(wait_for(run.folder / "out" / "pid"))
     os.kill(zygote_of(os.getpid()), signal.SIGKILL)
-    thread.join(timeout=15)
+    thread.join(timeout=60)
     assert (run.outcome.kind, run.outcome.code) == ("crashed", "worker_crashed")
     assert not os.path.exists(f"/proc/{guest}")
     assert prepare("good")().kind == "succeeded"
