@@ -5,7 +5,6 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,14 +65,7 @@ def _with_weights(archive: zipfile.ZipFile, outline: Outline, config: dict[str, 
         compile_config=normalized_compile_config(config.get("compile_config")),
         optimizer_iterations=steps,
     )
-    return replace(
-        outline,
-        normalizing=held.normalizing,
-        moved=held.moved,
-        optimizer_iterations=steps,
-        parameters=held.parameters,
-        file=file,
-    )
+    return outline.with_weights(held, file)
 
 
 @contextmanager

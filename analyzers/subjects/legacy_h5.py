@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,14 +62,7 @@ def _full_model(file: h5py.File) -> Outline:
         compiled = normalized_compile_config(settings)
         steps = _iterations(file)
     facts = ModelFile("h5", config, version, compiled, steps)
-    return replace(
-        outline,
-        normalizing=held.normalizing,
-        moved=held.moved,
-        optimizer_iterations=steps,
-        parameters=held.parameters,
-        file=facts,
-    )
+    return outline.with_weights(held, facts)
 
 
 def _json_attribute(file: h5py.File, name: str) -> dict[str, Any]:

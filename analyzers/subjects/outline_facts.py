@@ -5,7 +5,7 @@ Facts come from configurations, names and small vectors alone. What a format doe
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -83,6 +83,17 @@ class Outline:
     def weights_only(self) -> bool:
         """Whether there is no model in the file, only its weights."""
         return self.format in WEIGHTS_ONLY
+
+    def with_weights(self, held: Weights, file: ModelFile) -> Outline:
+        """The same of a whole model, with what its weights hold and what else its file says."""
+        return replace(
+            self,
+            normalizing=held.normalizing,
+            moved=held.moved,
+            optimizer_iterations=file.optimizer_iterations,
+            parameters=held.parameters,
+            file=file,
+        )
 
 
 @dataclass(frozen=True)

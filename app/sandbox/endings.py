@@ -7,14 +7,8 @@ from __future__ import annotations
 
 import signal
 
+from analyzers.wording import size
 from app.sandbox.protocol import Outcome
-
-
-def size(count: int) -> str:
-    """A number of bytes as people say it."""
-    if count >= 10**9:
-        return f"{count / 10**9:.3g} GB"
-    return f"{count / 10**6:.3g} MB"
 
 
 def cancelled() -> Outcome:
@@ -83,31 +77,25 @@ def disk_full() -> Outcome:
 
 def started_programs() -> Outcome:
     """The guest had child processes, which no diagnosis needs."""
-    return Outcome(
-        kind="refused",
-        code="model_unsafe",
-        detail="The model tried to start other programs while it was loaded or run. Save it without custom code and "
-        "send it again.",
+    return _unsafe(
+        "The model tried to start other programs while it was loaded or run. Save it without custom code and "
+        "send it again."
     )
 
 
 def too_many_threads(limit: int) -> Outcome:
     """The guest had more threads than TensorFlow ever starts."""
-    return Outcome(
-        kind="refused",
-        code="model_unsafe",
-        detail=f"The model started more than {limit} threads while it was loaded or run, which no model needs. Save it "
-        "without custom code and send it again.",
+    return _unsafe(
+        f"The model started more than {limit} threads while it was loaded or run, which no model needs. Save it "
+        "without custom code and send it again."
     )
 
 
 def forbidden_call() -> Outcome:
     """The guest asked the kernel for something that no diagnosis needs."""
-    return Outcome(
-        kind="refused",
-        code="model_unsafe",
-        detail="The model tried to do something that no model needs to do while it is loaded or run, and was stopped. "
-        "Save it without custom code and send it again.",
+    return _unsafe(
+        "The model tried to do something that no model needs to do while it is loaded or run, and was stopped. "
+        "Save it without custom code and send it again."
     )
 
 
@@ -152,3 +140,7 @@ def helper_gone() -> Outcome:
 
 def _crashed(detail: str, code: str = "worker_crashed") -> Outcome:
     return Outcome(kind="crashed", code=code, detail=detail)
+
+
+def _unsafe(detail: str) -> Outcome:
+    return Outcome(kind="refused", code="model_unsafe", detail=detail)
