@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import h5py
-
 COMPILE_KEYS = ("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics")
 """What is kept of the compile settings, under the names that `.keras` files use."""
 
@@ -29,13 +27,6 @@ def normalized_compile_config(stored: Any) -> dict[str, Any] | None:
     settings = {**stored, "optimizer": stored.get("optimizer", stored.get("optimizer_config"))}
     kept = {key: settings.get(key) for key in COMPILE_KEYS}
     return kept if any(value is not None for value in kept.values()) else None
-
-
-def scalar_count(dataset: Any) -> int | None:
-    """The value of an integer scalar dataset, None for anything else."""
-    if not isinstance(dataset, h5py.Dataset) or dataset.shape != () or dataset.dtype.kind not in "iu":
-        return None
-    return int(dataset[()])
 
 
 def text(value: Any, longest: int = 40) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 import h5py
 
 from analyzers.errors import ModelUnreadable, ModelUnsafe
+from analyzers.subjects.hdf5_tree import Branch, Data
 
 MAX_OBJECTS = 200_000
 """Groups and datasets in one file. EfficientNetV2-L has 5193, optimizer slots included."""
@@ -32,19 +33,20 @@ WEIGHT_KINDS = "fiubVS"
 length are none."""
 
 
-def check_hdf5(file: h5py.File) -> None:
-    """Walk every object of the file by its links, following none that could leave it.
+def check_hdf5(file: h5py.File) -> Branch:
+    """Walk every object of the file by its links, following none that could leave it; what it holds.
 
     Raises:
         ModelUnsafe: external or soft links, external storage, virtual datasets, loops, absurd sizes or counts.
         ModelUnreadable: data of a kind that no weights have.
     """
     seen: set[Any] = set()
-    open_groups: list[tuple[Any, int]] = [(file.id, 0)]
+    root = Branch(file.id)
+    open_groups = [(root, 0)]
     while open_groups:
         group, depth = open_groups.pop()
-        for name in group:
-            item = _checked_child(group, name)
+        for name in group.id:
+            item = _checked_child(group.id, name)
             if len(seen) >= MAX_OBJECTS or depth > MAX_DEPTH:
                 raise ModelUnsafe(
                     "The weights file has more groups, or deeper ones, than any model. Save the model again with Keras."
@@ -53,8 +55,13 @@ def check_hdf5(file: h5py.File) -> None:
             if address in seen:
                 raise ModelUnsafe(f"The weights file reaches {_shown(name)} by two ways. Save the model with Keras.")
             seen.add(address)
-            if isinstance(item, h5py.h5g.GroupID):
-                open_groups.append((item, depth + 1))
+            key = name.decode(errors="surrogateescape")
+            if isinstance(item, h5py.h5d.DatasetID):
+                group.children[key] = _checked_dataset(item, name)
+            elif isinstance(item, h5py.h5g.GroupID):
+                group.children[key] = branch = Branch(item)
+                open_groups.append((branch, depth + 1))
+    return root
 
 
 def attribute(item: Any, name: str) -> Any:
@@ -78,17 +85,6 @@ def attribute(item: Any, name: str) -> Any:
     return None if found.dtype.kind == "O" and found.shape else attributes[name]
 
 
-def children(group: h5py.Group) -> list[tuple[str, Any]]:
-    """Names and what they lead to, in the order of the file; of a file that was checked. Cheaper than `items`."""
-    found = []
-    for name in group.id:
-        item = h5py.h5o.open(group.id, name)
-        kind = h5py.Group if isinstance(item, h5py.h5g.GroupID) else h5py.Dataset
-        if isinstance(item, h5py.h5g.GroupID | h5py.h5d.DatasetID):
-            found.append((name.decode(errors="surrogateescape"), kind(item)))
-    return found
-
-
 def _checked_child(group: Any, name: bytes) -> Any:
     """Opened by HDF5's own handles: what h5py builds around them costs a fifth of the whole pass over a large file."""
     if group.links.get_info(name).type != h5py.h5l.TYPE_HARD:
@@ -96,24 +92,28 @@ def _checked_child(group: Any, name: bytes) -> Any:
             f"The weights file holds a link at {_shown(name)} instead of data; a link may lead to any file of the "
             "reader. Save the model with Keras."
         )
-    item = h5py.h5o.open(group, name)
-    if isinstance(item, h5py.h5d.DatasetID):
-        _check_dataset(item, name)
-    return item
+    return h5py.h5o.open(group, name)
 
 
-def _check_dataset(dataset: Any, name: bytes) -> None:
+def _checked_dataset(dataset: Any, name: bytes) -> Data:
     how = dataset.get_create_plist()
-    if how.get_external_count() or how.get_layout() == h5py.h5d.VIRTUAL:
+    layout = how.get_layout()
+    if how.get_external_count() or layout == h5py.h5d.VIRTUAL:
         raise ModelUnsafe(f"The data of {_shown(name)} is kept in another file. Save the model with Keras.")
-    kind = dataset.dtype
+    kind, shape = dataset.dtype, dataset.shape
     if kind.kind not in WEIGHT_KINDS:
         raise ModelUnreadable(f"The weights file holds no numbers at {_shown(name)}.")
-    nbytes = math.prod(dataset.shape or ()) * kind.itemsize
-    stored = dataset.get_storage_size()
-    if nbytes > MAX_DATASET_BYTES or (nbytes > BOMB_FLOOR_BYTES and nbytes > MAX_EXPANSION * stored):
+    nbytes = math.prod(shape or ()) * kind.itemsize
+    if nbytes > BOMB_FLOOR_BYTES:
+        _check_size(nbytes, dataset.get_storage_size(), name)
+    chunk = math.prod(how.get_chunk()) if layout == h5py.h5d.CHUNKED else 0
+    return Data(dataset, (0,) if shape is None else shape, kind, chunk)
+
+
+def _check_size(declared: int, stored: int, name: bytes) -> None:
+    if declared > MAX_DATASET_BYTES or declared > MAX_EXPANSION * stored:
         raise ModelUnsafe(
-            f"The weights file declares {nbytes >> 20} MiB at {_shown(name)} and stores {stored >> 10} KiB of it. "
+            f"The weights file declares {declared >> 20} MiB at {_shown(name)} and stores {stored >> 10} KiB of it. "
             "Save the model again with Keras."
         )
 

@@ -15,6 +15,7 @@ from analyzers.subjects import outline_weights
 from analyzers.subjects.archive import check_archive, read_member
 from analyzers.subjects.facts import ModelFile, normalized_compile_config, text
 from analyzers.subjects.hdf5_safety import check_hdf5
+from analyzers.subjects.hdf5_tree import Branch
 from analyzers.subjects.json_text import MAX_BYTES, parse_json
 from analyzers.subjects.keras_errors import explained
 from analyzers.subjects.outline_config import described
@@ -69,14 +70,13 @@ def _with_weights(archive: zipfile.ZipFile, outline: Outline, config: dict[str, 
 
 
 @contextmanager
-def _weights(archive: zipfile.ZipFile) -> Iterator[h5py.File]:
+def _weights(archive: zipfile.ZipFile) -> Iterator[Branch]:
     with (
         explained(f"is damaged: its {WEIGHTS} is no whole HDF5 file. Send it again"),
         open_seekable(archive, WEIGHTS) as member,
-        h5py.File(member, "r") as weights,
+        h5py.File(member, "r") as file,
     ):
-        check_hdf5(weights)
-        yield weights
+        yield check_hdf5(file)
 
 
 def _weights_found(archive: zipfile.ZipFile) -> str:

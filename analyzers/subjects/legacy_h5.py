@@ -9,14 +9,16 @@ import h5py
 
 from analyzers.errors import ModelUnreadable, UnsupportedModelFormat
 from analyzers.subjects import outline_legacy, outline_weights
-from analyzers.subjects.facts import ModelFile, normalized_compile_config, scalar_count, text
+from analyzers.subjects.facts import ModelFile, normalized_compile_config, text
 from analyzers.subjects.hdf5_heaps import check_heaps
 from analyzers.subjects.hdf5_safety import attribute, check_hdf5
+from analyzers.subjects.hdf5_tree import Branch
 from analyzers.subjects.json_text import parse_json
 from analyzers.subjects.outline_config import described
 from analyzers.subjects.outline_facts import Outline
 from analyzers.subjects.outline_models import of_config
 from analyzers.subjects.outline_words import telling
+from analyzers.subjects.small_vectors import scalar_count
 
 ITERATION_NAMES = frozenset({"iter", "iter:0", "iteration", "iteration:0", "iterations", "iterations:0"})
 """Last parts of the names that Keras versions gave the optimizer's step count."""
@@ -38,56 +40,51 @@ def read_hdf5_model(path: Path) -> Outline:
     with path.open("rb") as stream:
         check_heaps(stream)
     with h5py.File(path, "r") as file:
-        check_hdf5(file)
-        if "model_config" in file.attrs:
-            return _full_model(file)
-        if "layer_names" in file.attrs or "layer_names0" in file.attrs:
-            return outline_legacy.alone(file)
-        if any(isinstance(file.get(place), h5py.Group) for place in (*outline_weights.LISTS, "vars")):
-            return outline_weights.alone(file)
-        raise UnsupportedModelFormat(_not_a_model(file))
+        root = check_hdf5(file)
+        if "model_config" in root.attrs:
+            return _full_model(root)
+        if "layer_names" in root.attrs or "layer_names0" in root.attrs:
+            return outline_legacy.alone(root)
+        if any(isinstance(root.get(place), Branch) for place in (*outline_weights.LISTS, "vars")):
+            return outline_weights.alone(root)
+        raise UnsupportedModelFormat(_not_a_model(root))
 
 
-def _full_model(file: h5py.File) -> Outline:
-    config = _json_attribute(file, "model_config")
-    weights = file.get("model_weights")
-    within = weights if isinstance(weights, h5py.Group) else file
-    version, backend = (text(attribute(file, k)) or text(attribute(within, k)) for k in ("keras_version", "backend"))
+def _full_model(root: Branch) -> Outline:
+    config = _json_attribute(root, "model_config")
+    weights = root.get("model_weights")
+    within = weights if isinstance(weights, Branch) else root
+    version, backend = (text(attribute(root, k)) or text(attribute(within, k)) for k in ("keras_version", "backend"))
     outline = of_config("h5", config, version, backend)
     with telling(outline):
-        if within is file:
+        if within is root:
             raise ModelUnreadable("The file has a configuration but no weights. Save the whole model: `model.save()`.")
-        held = outline_legacy.with_config(weights, described(config))
-        settings = _json_attribute(file, "training_config") if "training_config" in file.attrs else None
+        held = outline_legacy.with_config(within, described(config))
+        settings = _json_attribute(root, "training_config") if "training_config" in root.attrs else None
         compiled = normalized_compile_config(settings)
-        steps = _iterations(file)
+        steps = _iterations(root)
     facts = ModelFile("h5", config, version, compiled, steps)
     return outline.with_weights(held, facts)
 
 
-def _json_attribute(file: h5py.File, name: str) -> dict[str, Any]:
-    value = attribute(file, name)
+def _json_attribute(root: Branch, name: str) -> dict[str, Any]:
+    value = attribute(root, name)
     if not isinstance(value, str | bytes):
         raise ModelUnreadable(f"The file's {name} is no text: it is damaged.")
     return parse_json(value, name)
 
 
-def _iterations(file: h5py.File) -> int | None:
-    group = file.get("optimizer_weights")
-    if not isinstance(group, h5py.Group):
+def _iterations(root: Branch) -> int | None:
+    slots = root.get("optimizer_weights")
+    if not isinstance(slots, Branch):
         return None
-    found: list[int] = []
-
-    def visit(name: str, item: Any) -> None:
-        if name.rsplit("/", 1)[-1] in ITERATION_NAMES and (count := scalar_count(item)) is not None:
-            found.append(count)
-
-    group.visititems(visit)
-    return max(found, default=None)  # a loss-scaling optimizer's own count stays at 0
+    counted = [scalar_count(data) for path, data in slots.datasets() if path.rpartition("/")[2] in ITERATION_NAMES]
+    # a loss-scaling optimizer's own count stays at 0
+    return max((count for count in counted if count is not None), default=None)
 
 
-def _not_a_model(file: h5py.File) -> str:
-    held = sorted(file)
+def _not_a_model(root: Branch) -> str:
+    held = sorted(root.children)
     shown = ", ".join(f"`{name[:60]}`" for name in held[:SHOWN]) + (
         f" and {len(held) - SHOWN} more" if len(held) > SHOWN else ""
     )

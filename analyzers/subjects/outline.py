@@ -2,7 +2,7 @@
 
     outline = read_outline(path)
 
-Nothing of a model is deserialized or run, and no weights are read but small vectors: 0.1 to 0.2 seconds for a file of
+Nothing of a model is deserialized or run, and no weights are read but small vectors: less than 0.1 seconds for a file of
 100 MB. Whatever is wrong with a file is an error of `analyzers.errors` whose message says what was found in it.
 """
 

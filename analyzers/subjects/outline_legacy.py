@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-import h5py
 
 from analyzers.subjects.facts import text
 from analyzers.subjects.hdf5_safety import attribute
+from analyzers.subjects.hdf5_tree import Branch, Data
 from analyzers.subjects.outline_config import LONGEST_NAME, Described
 from analyzers.subjects.outline_facts import Normalizing, Outline, Stored, Weights, judged, moved
 from analyzers.subjects.small_vectors import Vector, Vectors, size_of
@@ -33,7 +31,7 @@ class Held:
 
     top: str
     name: str
-    variables: dict[str, Any] = field(default_factory=dict)
+    variables: dict[str, Data] = field(default_factory=dict)
 
     @property
     def path(self) -> str:
@@ -41,24 +39,24 @@ class Held:
         return self.name if self.name == self.top or self.name.startswith(self.top + "/") else f"{self.top}/{self.name}"
 
     @property
-    def pair(self) -> tuple[Any, Any] | None:
+    def pair(self) -> tuple[Data, Data] | None:
         """Moving mean and variance, where it has both."""
         mean = next((self.variables[n] for n in MEANS if n in self.variables), None)
         variance = next((self.variables[n] for n in VARIANCES if n in self.variables), None)
         return None if mean is None or variance is None else (mean, variance)
 
     @property
-    def parameters(self) -> list[Any]:
+    def parameters(self) -> list[Data]:
         adapted = set(self.variables) == set(ADAPTED)
         return [] if adapted else [v for n, v in self.variables.items() if n not in (*MEANS, *VARIANCES)]
 
 
-def held(root: h5py.Group) -> list[Held]:
+def held(root: Branch) -> list[Held]:
     """Every layer that holds variables, in the order of the file."""
     found: dict[tuple[str, str], Held] = {}
-    for top in names(root, "layer_names") or list(root):
+    for top in names(root, "layer_names") or list(root.children):
         group = root.get(top)
-        if not isinstance(group, h5py.Group):
+        if not isinstance(group, Branch):
             continue
         for weight, dataset in _weights(group):
             name, _, variable = weight.partition(":")[0].rpartition("/")
@@ -67,7 +65,7 @@ def held(root: h5py.Group) -> list[Held]:
     return list(found.values())
 
 
-def with_config(root: h5py.Group, layers: Sequence[Described]) -> Weights:
+def with_config(root: Branch, layers: Sequence[Described]) -> Weights:
     """What the weights of the model with these layers hold."""
     budget, holding = Vectors(), held(root)
     waiting = [h for h in holding if h.pair]
@@ -83,9 +81,9 @@ def with_config(root: h5py.Group, layers: Sequence[Described]) -> Weights:
     return Weights(found, moved(_parameters(holding, budget)), _count(holding))
 
 
-def alone(file: h5py.Group) -> Outline:
+def alone(root: Branch) -> Outline:
     """The outline of what `save_weights` of Keras 2 wrote."""
-    budget, holding = Vectors(), held(file)
+    budget, holding = Vectors(), held(root)
     normalizing = []
     for layer in (h for h in holding if h.pair):
         stored = _stored(layer, budget)
@@ -93,8 +91,8 @@ def alone(file: h5py.Group) -> Outline:
         normalizing.append(Normalizing(layer.path, "BatchNormalization", channels, stored=stored))
     return Outline(
         format="legacy_weights_h5",
-        keras_version=text(attribute(file, "keras_version")),
-        backend=text(attribute(file, "backend")),
+        keras_version=text(attribute(root, "keras_version")),
+        backend=text(attribute(root, "backend")),
         layers=len(holding),
         normalizing=normalizing,
         parameters=_count(holding),
@@ -102,7 +100,7 @@ def alone(file: h5py.Group) -> Outline:
     )
 
 
-def names(group: h5py.Group, of: str) -> list[str]:
+def names(group: Branch, of: str) -> list[str]:
     """A list of names, which Keras splits over numbered attributes where it is too long for one."""
     parts = [attribute(group, of)] if of in group.attrs else []
     while len(parts) < MAX_PARTS and f"{of}{len(parts)}" in group.attrs:
@@ -113,14 +111,14 @@ def names(group: h5py.Group, of: str) -> list[str]:
     return [name for item in listed if (name := text(item, 4 * LONGEST_NAME)) is not None]
 
 
-def _weights(group: h5py.Group) -> list[tuple[str, h5py.Dataset]]:
+def _weights(group: Branch) -> list[tuple[str, Data]]:
     """The datasets of a layer by the names of its weights: in the order of its list, or, where that cannot be read, all
     below `group` by their places, in the order of the alphabet.
     """
-    listed: list[tuple[str, Any]] = [(name, group.get(name)) for name in names(group, "weight_names")]
+    listed = names(group, "weight_names")
     if not listed:
-        group.visititems(lambda name, item: listed.append((name, item)))
-    return [(name, item) for name, item in listed if isinstance(item, h5py.Dataset)]
+        return list(group.datasets())
+    return [(name, item) for name in listed if isinstance(item := group.get(name), Data)]
 
 
 def _belongs(layer: Held, described: Described) -> bool:

@@ -11,12 +11,10 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-import h5py
 
 from analyzers.subjects.facts import text
-from analyzers.subjects.hdf5_safety import attribute, children
+from analyzers.subjects.hdf5_safety import attribute
+from analyzers.subjects.hdf5_tree import Branch, Data
 from analyzers.subjects.outline_config import LONGEST_NAME, Described
 from analyzers.subjects.outline_facts import Normalizing, Outline, Stored, Weights, judged, moved
 from analyzers.subjects.small_vectors import Vector, Vectors, is_vector, size_of, step_count
@@ -45,7 +43,7 @@ class Group:
 
     place: str
     name: str | None
-    variables: list[Any] = field(default_factory=list)
+    variables: list[Data] = field(default_factory=list)
 
     @property
     def key(self) -> str:
@@ -65,21 +63,21 @@ class Group:
         return len(shapes) == 1 and None not in shapes
 
 
-def groups(file: h5py.Group, named: bool) -> dict[str, Group]:
+def groups(root: Branch, named: bool) -> dict[str, Group]:
     """The layers' groups by place, those without variables too; optimizer, metrics and generators are left out. Their
     names are read where they are `named`.
     """
     found = {}
-    for place, group in _walk(file):
-        opened = sorted(children(group), key=lambda child: _number(child[0]))
-        variables = [item for _, item in opened if isinstance(item, h5py.Dataset)]
+    for place, group in _walk(root):
+        ordered = sorted(group.children.items(), key=lambda child: _number(child[0]))
+        variables = [item for _, item in ordered if isinstance(item, Data)]
         found[place] = Group(place, text(attribute(group, "name"), LONGEST_NAME) if named else None, variables)
     return found
 
 
-def with_config(file: h5py.Group, layers: Sequence[Described]) -> Weights:
+def with_config(root: Branch, layers: Sequence[Described]) -> Weights:
     """What the weights file of the model with these layers holds."""
-    budget, by_place = Vectors(), groups(file, named=False)
+    budget, by_place = Vectors(), groups(root, named=False)
     found, taken = [], set()
     for layer in (x for x in layers if x.normalizes):
         group = by_place.get(layer.group)
@@ -95,9 +93,9 @@ def with_config(file: h5py.Group, layers: Sequence[Described]) -> Weights:
     return Weights(found, moved(small), sum(size_of(v) for g in by_place.values() for v in g.variables))
 
 
-def alone(file: h5py.Group, named: bool = True) -> Outline:
+def alone(root: Branch, named: bool = True) -> Outline:
     """The outline of a `.weights.h5` file. Names are texts of free length: have them read from checked heaps only."""
-    budget, by_place = Vectors(), groups(file, named)
+    budget, by_place = Vectors(), groups(root, named)
     held = [g for g in by_place.values() if g.variables]
     normalizing = [g for g in held if _is_batch_normalization(g)]
     places = {g.place for g in normalizing}
@@ -108,7 +106,7 @@ def alone(file: h5py.Group, named: bool = True) -> Outline:
         layers=len(held),
         classes=dict(Counter(re.sub(r"_\d+$", "", g.key) for g in held if g.listed)),
         normalizing=[_normalizing(g, paths[g.place], budget) for g in normalizing],
-        optimizer_iterations=step_count(file, ITERATIONS),
+        optimizer_iterations=step_count(root, ITERATIONS),
         parameters=sum(size_of(v) for g in held for v in g.variables),
         moved=moved(_small([g for g in plain if g.place not in places], by_place, places, budget)),
         untold=[paths[g.place] for g in held if g.place not in places and _might_be(g)],
@@ -120,7 +118,7 @@ def _normalizing(group: Group, path: str, budget: Vectors) -> Normalizing:
     return Normalizing(path, "BatchNormalization", stored.channels if stored else None, stored=stored)
 
 
-def _stored(variables: Sequence[Any], budget: Vectors) -> Stored | None:
+def _stored(variables: Sequence[Data], budget: Vectors) -> Stored | None:
     mean, variance = (budget.read(v) for v in variables[-2:])
     return None if mean is None or variance is None else judged(mean, variance)
 
@@ -155,18 +153,17 @@ def _paths(by_place: dict[str, Group]) -> dict[str, str]:
     return paths
 
 
-def _walk(file: h5py.Group) -> Iterator[tuple[str, h5py.Group]]:
+def _walk(root: Branch) -> Iterator[tuple[str, Branch]]:
     """Every `vars` group with the place that it stands at, in the order of the file."""
-    waiting: list[tuple[str, h5py.Group]] = [("", file)]
+    waiting: list[tuple[str, Branch]] = [("", root)]
     while waiting:
         place, group = waiting.pop()
-        held = children(group)
-        for name, child in held:
-            if name == "vars" and isinstance(child, h5py.Group):
-                yield place, child
-        for name, child in reversed(held):
+        own = group.children.get("vars")
+        if isinstance(own, Branch):
+            yield place, own
+        for name, child in reversed(group.children.items()):
             inside = f"{place}/{name}".lstrip("/")
-            if name != "vars" and isinstance(child, h5py.Group) and not NO_LAYERS.search(inside):
+            if name != "vars" and isinstance(child, Branch) and not NO_LAYERS.search(inside):
                 waiting.append((inside, child))
 
 

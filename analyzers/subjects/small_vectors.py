@@ -8,11 +8,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzers.subjects.facts import scalar_count
+from analyzers.subjects.hdf5_tree import Branch, Data
 
 LONGEST = 1 << 17
 """Values of one vector: no layer has as many channels."""
@@ -35,34 +34,40 @@ class Vectors:
     def __init__(self) -> None:
         self._values_left, self._reads_left = MAX_READ_VALUES, MAX_READS
 
-    def read(self, dataset: Any) -> Vector | None:
+    def read(self, data: Data) -> Vector | None:
         """The values of a float vector, (n,)."""
-        if not is_vector(dataset) or not self._reads_left or dataset.shape[0] > self._values_left:
+        if not is_vector(data) or not self._reads_left or data.shape[0] > self._values_left:
             return None
-        if dataset.chunks is not None and math.prod(dataset.chunks) * dataset.dtype.itemsize > MAX_CHUNK_BYTES:
+        if data.chunk_values * data.dtype.itemsize > MAX_CHUNK_BYTES:
             return None
         self._reads_left -= 1
-        self._values_left -= dataset.shape[0]
-        values = np.empty(dataset.shape, dataset.dtype)
-        dataset.id.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
+        self._values_left -= data.shape[0]
+        values = data.values()
         return _widened(values) if values.dtype.kind == "V" else values.astype(np.float64)
 
 
-def is_vector(dataset: Any) -> bool:
-    """Whether this is a dataset of one axis with not too many numbers, of float type."""
-    if not isinstance(dataset, h5py.Dataset) or dataset.ndim != 1 or not 0 < dataset.shape[0] <= LONGEST:
+def is_vector(data: Data) -> bool:
+    """Whether this has one axis with not too many numbers, of float type."""
+    if len(data.shape) != 1 or not 0 < data.shape[0] <= LONGEST:
         return False
-    return bool(dataset.dtype.kind == "f" or (dataset.dtype.kind == "V" and dataset.dtype.itemsize == 2))
+    return bool(data.dtype.kind == "f" or (data.dtype.kind == "V" and data.dtype.itemsize == 2))
 
 
-def size_of(dataset: Any) -> int:
+def size_of(data: Data) -> int:
     """How many values a dataset declares."""
-    return math.prod(int(size) for size in dataset.shape or ())
+    return math.prod(data.shape)
 
 
-def step_count(file: Any, places: tuple[str, ...]) -> int | None:
+def scalar_count(data: Branch | Data | None) -> int | None:
+    """The value of an integer scalar, None for anything else."""
+    if not isinstance(data, Data) or data.shape != () or data.dtype.kind not in "iu":
+        return None
+    return int(data.values()[()])
+
+
+def step_count(root: Branch, places: tuple[str, ...]) -> int | None:
     """The first integer scalar among `places`."""
-    counts = (scalar_count(file.get(place)) for place in places)
+    counts = (scalar_count(root.get(place)) for place in places)
     return next((count for count in counts if count is not None), None)
 
 
