@@ -2,8 +2,8 @@
 
     outline = read_outline(path)
 
-Nothing of a model is deserialized or run, and no weights are read but small vectors: less than 0.1 seconds for a file of
-100 MB. Whatever is wrong with a file is an error of `analyzers.errors` whose message says what was found in it.
+Nothing of a model is deserialized or run, and no weights are read but small vectors: less than 0.1 seconds for a file
+of 100 MB. Whatever is wrong with a file is an error of `analyzers.errors` whose message says what was found in it.
 """
 
 from __future__ import annotations

@@ -16,6 +16,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from analyzers.subjects.keras_model import walk
+
 Array = NDArray[Any]
 Replacement = tuple[keras.Variable, Array]
 Patch = dict[str, tuple[Array, Array]]
@@ -41,14 +43,31 @@ def patch_for_archive(model: keras.Model, replacements: Sequence[Replacement], s
     `scratch` is a folder for two copies of the weights.
     """
     before, after = scratch / "before.weights.h5", scratch / "after.weights.h5"
-    model.save_weights(before)
-    with replaced(replacements):
-        model.save_weights(after)
+    with _saving_only(model, [variable for variable, _ in replacements]):
+        model.save_weights(before)
+        with replaced(replacements):
+            model.save_weights(after)
     patch: Patch = {}
     with h5py.File(before, "r") as old, h5py.File(after, "r") as new:
         for path in dataset_paths(old):
             _add(patch, path, old[path][()], new[path][()])
     return patch if len(patch) == len(_changing(replacements)) else None
+
+
+@contextmanager
+def _saving_only(model: keras.Model, variables: Sequence[Any]) -> Iterator[None]:
+    """Layers that hold none of `variables`, neither themselves nor in layers inside of them, save nothing: kilobytes
+    instead of all weights.
+    """
+    wanted = {id(v) for v in variables}
+    idle = [x for _, x in walk(model, model.name, set()) if not wanted & {id(v) for v in x.weights}]
+    for layer in idle:
+        object.__setattr__(layer, "save_own_variables", lambda store: None)
+    try:
+        yield
+    finally:
+        for layer in idle:
+            object.__delattr__(layer, "save_own_variables")
 
 
 def patch_for_legacy(model: keras.Model, replacements: Sequence[Replacement], file: h5py.File) -> Patch | None:

@@ -22,6 +22,7 @@ import tf_keras
 from analyzers.subjects.families import is_legacy, path_of
 from analyzers.subjects.keras_archive import WEIGHTS
 from analyzers.subjects.kinds import kind_of
+from analyzers.subjects.patching import is_copy, write_copy
 from analyzers.subjects.placement import (
     Patch,
     Replacement,
@@ -33,11 +34,14 @@ from analyzers.subjects.placement import (
 )
 from analyzers.subjects.rewriting import (
     copy_archive,
+    copy_archive_with,
     differing_datasets,
     extract_member,
     identical_members,
+    member_names,
     open_weights,
     patch_hdf5,
+    spans_of,
 )
 from analyzers.subjects.saved_model_repair import write_saved_model
 
@@ -63,30 +67,38 @@ def write_repaired(
     if kind == "saved_model":
         return write_saved_model(upload, destination, replacements)
     with tempfile.TemporaryDirectory() as folder:
-        scratch = Path(folder)
-        written = scratch / f"repaired.{kind}"
         write = _copy_archive if kind == "keras" else _copy_legacy
-        manifest = write(upload, written, model, replacements, scratch)
+        manifest = write(upload, destination, model, replacements, Path(folder))
         if manifest is None:
+            written = Path(folder) / f"repaired.{kind}"
             manifest = _save_anew(written, model, replacements, kind)
-        shutil.copyfile(written, destination)
+            shutil.copyfile(written, destination)
     return manifest
 
 
 def _copy_archive(
     upload: Path, written: Path, model: keras.Model, replacements: Sequence[Replacement], scratch: Path
 ) -> dict[str, Any] | None:
-    weights = scratch / "patched.h5"
-    extract_member(upload, WEIGHTS, weights)
     patch = patch_for_archive(model, replacements, scratch)
-    if patch is None or not _patched(weights, patch):
+    if patch is None:
         return None
-    copy_archive(upload, written, WEIGHTS, weights)
-    members = identical_members(upload, written, besides=WEIGHTS)
-    with open_weights(upload) as old, open_weights(written) as new:
-        if members is None or not _only_changed(old, new, patch):
+    with open_weights(upload) as old:
+        if not agrees(old, patch):
             return None
-        return {"format": "keras", **_manifest(new, patch), "identical_members": members}
+        spans, manifest = spans_of(old, patch), _manifest(old, patch)
+    if spans is not None and copy_archive_with(upload, written, WEIGHTS, spans):
+        return {"format": "keras", **manifest, "identical_members": member_names(upload, besides=WEIGHTS)}
+    members = _archive_anew(upload, written, patch, scratch / "patched.h5")
+    return None if members is None else {"format": "keras", **manifest, "identical_members": members}
+
+
+def _archive_anew(upload: Path, written: Path, patch: Patch, weights: Path) -> list[str] | None:
+    """Write the archive member by member, with weights patched apart from it; the members that stayed as they were."""
+    extract_member(upload, WEIGHTS, weights)
+    patch_hdf5(weights, patch)
+    copy_archive(upload, written, WEIGHTS, weights)
+    with open_weights(upload) as old, open_weights(written) as new:
+        return identical_members(upload, written, besides=WEIGHTS) if _only_changed(old, new, patch) else None
 
 
 def _copy_legacy(
@@ -94,20 +106,18 @@ def _copy_legacy(
 ) -> dict[str, Any] | None:
     with h5py.File(upload, "r") as file:
         patch = patch_for_legacy(model, replacements, file)
-    shutil.copyfile(upload, written)
-    if patch is None or not _patched(written, patch):
-        return None
-    with h5py.File(upload, "r") as old, h5py.File(written, "r") as new:
-        return {"format": "h5", **_manifest(new, patch)} if _only_changed(old, new, patch) else None
-
-
-def _patched(path: Path, patch: Patch) -> bool:
-    """Patch the HDF5 file at `path`; False, and the file is left alone, where its layout is not the expected one."""
-    with h5py.File(path, "r") as file:
-        expected = agrees(file, patch)
-    if expected:
-        patch_hdf5(path, patch)
-    return expected
+        if patch is None or not agrees(file, patch):
+            return None
+        spans, manifest = spans_of(file, patch), _manifest(file, patch)
+    if spans is None:
+        shutil.copyfile(upload, written)
+        patch_hdf5(written, patch)
+        with h5py.File(upload, "r") as old, h5py.File(written, "r") as new:
+            held = _only_changed(old, new, patch)
+    else:
+        write_copy(upload, written, spans)
+        held = is_copy(upload, written, spans)
+    return {"format": "h5", **manifest} if held else None
 
 
 def _only_changed(old: h5py.File, new: h5py.File, patch: Patch) -> bool:
@@ -116,8 +126,8 @@ def _only_changed(old: h5py.File, new: h5py.File, patch: Patch) -> bool:
     return differing_datasets(old, new) == sorted(patch) and agrees(new, meant)
 
 
-def _manifest(new: h5py.File, patch: Patch) -> dict[str, Any]:
-    identical = len(dataset_paths(new)) - len(patch)
+def _manifest(file: h5py.File, patch: Patch) -> dict[str, Any]:
+    identical = len(dataset_paths(file)) - len(patch)
     return {"rewritten": False, "changed": _changes(patch), "identical_datasets": identical}
 
 

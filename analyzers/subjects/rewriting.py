@@ -6,15 +6,16 @@ import copy
 import os
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import h5py
 
 from analyzers.subjects.keras_archive import WEIGHTS
+from analyzers.subjects.patching import Span, checksum_places, is_copy, write_copy
 from analyzers.subjects.placement import Patch, dataset_paths
-from analyzers.subjects.seekable import open_seekable
+from analyzers.subjects.seekable import content_start, open_seekable
 
 CHUNK = 1 << 20
 """1 MiB at a time while copying members: constant memory for any size."""
@@ -23,26 +24,42 @@ ZIP64_FLOOR = 1 << 31
 """2 GiB: from here on a member needs the zip64 header, which `zipfile` must know before it writes."""
 
 
-def patch_hdf5(path: Path, patch: Patch) -> None:
-    """Overwrite the datasets of `patch` in the file at `path`.
+def spans_of(file: h5py.File, patch: Patch) -> list[Span] | None:
+    """Which bytes of an HDF5 file the patch replaces; None where a dataset does not lie in one piece."""
+    spans = []
+    for name, (_, becomes) in patch.items():
+        offset = file[name].id.get_offset()
+        if offset is None:
+            return None
+        spans.append(Span(offset, becomes.tobytes()))
+    return spans
 
-    Where a dataset lies in one piece its bytes are overwritten directly, so that HDF5 has no chance to touch anything
-    else; chunked or compressed ones go through HDF5.
+
+def patch_hdf5(path: Path, patch: Patch) -> None:
+    """Overwrite the datasets of `patch` in the file at `path`, by HDF5: for chunked or compressed ones."""
+    with h5py.File(path, "r+") as file:
+        for name, (_, becomes) in patch.items():
+            file[name][...] = becomes
+
+
+def copy_archive_with(source: Path, destination: Path, member: str, spans: Sequence[Span]) -> bool:
+    """Copy a zip archive with other bytes at `spans` of a member, which count from its start.
+
+    False where the member does not lie in it as it is, or where what was written is not what was meant.
     """
-    with h5py.File(path, "r") as file:
-        offsets = {name: file[name].id.get_offset() for name in patch}
-    rest: Patch = {}
-    with path.open("r+b") as raw:
-        for name, (was, becomes) in patch.items():
-            offset, old = offsets[name], was.tobytes()
-            if offset is None or os.pread(raw.fileno(), len(old), offset) != old:
-                rest[name] = (was, becomes)
-            else:
-                os.pwrite(raw.fileno(), becomes.tobytes(), offset)
-    if rest:
-        with h5py.File(path, "r+") as file:
-            for name, (_, becomes) in rest.items():
-                file[name][...] = becomes
+    with zipfile.ZipFile(source) as archive:
+        info = archive.getinfo(member)
+        places = checksum_places(archive, info)
+        if places is None:
+            return False
+        start = content_start(archive, info)
+    shifted = [Span(start + offset, content) for offset, content in spans]
+    crc = write_copy(source, destination, shifted, range(start, start + info.file_size)).to_bytes(4, "little")
+    checksums = [Span(place, crc) for place in places]
+    with destination.open("r+b") as written:
+        for place, content in checksums:
+            os.pwrite(written.fileno(), content, place)
+    return is_copy(source, destination, [*shifted, *checksums])
 
 
 def copy_archive(source: Path, destination: Path, member: str, content: Path) -> None:
@@ -81,6 +98,12 @@ def identical_members(first: Path, second: Path, besides: str) -> list[str] | No
             return None
         others = [name for name in a.namelist() if name != besides]
         return others if all(_same_member(a, b, name) for name in others) else None
+
+
+def member_names(path: Path, besides: str) -> list[str]:
+    """Names of all members of an archive but one."""
+    with zipfile.ZipFile(path) as archive:
+        return [name for name in archive.namelist() if name != besides]
 
 
 def differing_datasets(first: h5py.File, second: h5py.File) -> list[str] | None:

@@ -15,6 +15,15 @@ NAME_LENGTH_AT = 26
 """A zip member's own header: 30 bytes, the lengths of the name and of the extra field that follow it at 26 and 28."""
 
 
+def content_start(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> int:
+    """Where the content of a member lies in its archive: the length of its local header stands in that header alone."""
+    assert archive.fp is not None
+    archive.fp.seek(info.header_offset + NAME_LENGTH_AT)
+    lengths = archive.fp.read(4)
+    name_and_extra = int.from_bytes(lengths[:2], "little") + int.from_bytes(lengths[2:], "little")
+    return info.header_offset + LOCAL_HEADER_BYTES + name_and_extra
+
+
 @contextmanager
 def open_seekable(archive: zipfile.ZipFile, name: str) -> Iterator[IO[bytes]]:
     """A member as a file that can be read in any order, as HDF5 does.
@@ -25,11 +34,8 @@ def open_seekable(archive: zipfile.ZipFile, name: str) -> Iterator[IO[bytes]]:
     info = archive.getinfo(name)
     with archive.open(info) as member:
         if info.compress_type == zipfile.ZIP_STORED and archive.fp is not None:
-            # opening the member has checked its local header, whose length stands in that header alone
-            archive.fp.seek(info.header_offset + NAME_LENGTH_AT)
-            lengths = archive.fp.read(4)
-            name_and_extra = int.from_bytes(lengths[:2], "little") + int.from_bytes(lengths[2:], "little")
-            start = info.header_offset + LOCAL_HEADER_BYTES + name_and_extra
+            # opening the member has checked its local header
+            start = content_start(archive, info)
             yield io.BufferedReader(_Window(archive.fp, start, info.file_size))
             return
         with tempfile.TemporaryFile() as unpacked:
