@@ -1,11 +1,12 @@
 """Which dataset of a model file holds which variable, found with public means and believed only where values agree.
 
-`.keras`: the weights are saved twice, as they are and with the new values; what differs is where they stand. Legacy
+`.keras`: the layers concerned are saved with the new values; what differs from the file is where they stand. Legacy
 `.h5`: by the position of layer and weight, the order in which Keras reads such files, whichever version wrote them.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,21 +38,28 @@ def replaced(replacements: Sequence[Replacement]) -> Iterator[None]:
             variable.assign(value)
 
 
-def patch_for_archive(model: keras.Model, replacements: Sequence[Replacement], scratch: Path) -> Patch | None:
-    """What to change in the model.weights.h5 of a `.keras` file, None where a variable is not found in it.
+def patch_for_archive(
+    model: keras.Model, replacements: Sequence[Replacement], file: h5py.File, scratch: Path
+) -> Patch | None:
+    """What to change in `file`, the model.weights.h5 of a `.keras` file; None where a variable is not found in it.
 
-    `scratch` is a folder for two copies of the weights.
+    `scratch` is a folder for the layers' weights with the new values.
     """
-    before, after = scratch / "before.weights.h5", scratch / "after.weights.h5"
-    with _saving_only(model, [variable for variable, _ in replacements]):
-        model.save_weights(before)
-        with replaced(replacements):
-            model.save_weights(after)
+    with _saving_only(model, [variable for variable, _ in replacements]), replaced(replacements):
+        model.save_weights(scratch / "after.weights.h5")
     patch: Patch = {}
-    with h5py.File(before, "r") as old, h5py.File(after, "r") as new:
-        for path in dataset_paths(old):
-            _add(patch, path, old[path][()], new[path][()])
-    return patch if len(patch) == len(_changing(replacements)) else None
+    with h5py.File(scratch / "after.weights.h5", "r") as new:
+        for path in dataset_paths(new):
+            was, becomes = file.get(path), new[path][()]
+            if not isinstance(was, h5py.Dataset) or was.shape != becomes.shape or was.dtype != becomes.dtype:
+                return None
+            _add(patch, path, was[()], becomes)
+    meant = Counter(_bytes(*pair) for pair in _changing(replacements).values())
+    return patch if Counter(_bytes(*pair) for pair in patch.values()) == meant else None
+
+
+def _bytes(was: Array, becomes: Array) -> tuple[bytes, bytes]:
+    return was.tobytes(), becomes.tobytes()
 
 
 @contextmanager

@@ -79,11 +79,9 @@ def write_repaired(
 def _copy_archive(
     upload: Path, written: Path, model: keras.Model, replacements: Sequence[Replacement], scratch: Path
 ) -> dict[str, Any] | None:
-    patch = patch_for_archive(model, replacements, scratch)
-    if patch is None:
-        return None
     with open_weights(upload) as old:
-        if not agrees(old, patch):
+        patch = patch_for_archive(model, replacements, old, scratch)
+        if patch is None:
             return None
         spans, manifest = spans_of(old, patch), _manifest(old, patch)
     if spans is not None and copy_archive_with(upload, written, WEIGHTS, spans):
