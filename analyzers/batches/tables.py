@@ -65,7 +65,9 @@ def read_csv(path: Path, label_column: str | None, scratch: Scratch) -> RawBatch
 
 
 def _csv_trouble(said: str) -> str:
-    found = re.search(r"In CSV column #(\d+): CSV conversion error to \w+: invalid value '(.{0,80})", said)
+    found = re.search(
+        r"In CSV column #(\d+): (?:Row #\d+: )?CSV conversion error to \w+: invalid value '(.{0,80})", said
+    )
     if found is None:
         return UNREADABLE
     value = found[2].rstrip("'")
