@@ -19,6 +19,7 @@ from app.jobs.reconcile import Reconciler
 from app.jobs.removal import Remover
 from app.jobs.store import JobStore
 from app.jobs.workers import WorkerRegistry
+from app.repeats import Repeats
 from app.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -34,9 +35,10 @@ class Services:
         self.engine = Engine(self.database)
         self.blobs = BlobStore(settings.data_dir / "blobs")
         self.store = JobStore(self.database, self.engine)
+        self.workers = WorkerRegistry(self.database, worker_locks_dir(settings), settings.lease_seconds)
+        self.repeats = Repeats(self.database, self.store, self.workers, self.blobs)
         self.events = EventLog(self.database)
         self.lifecycle = Lifecycle(self.database, self.engine, settings.attempts_limit)
-        self.workers = WorkerRegistry(self.database, worker_locks_dir(settings), settings.lease_seconds)
         self.reconciler = Reconciler(self.database, self.engine, self.lifecycle, self.workers)
         self.remover = Remover(self.database, self.engine, self.store, self.blobs)
 

@@ -97,6 +97,10 @@ class Settings(BaseSettings):
     submissions_per_minute_limit: int = Field(
         1200, ge=0, description="Submissions per client and minute and web process, beyond: 429. 0: no limit."
     )
+    reuse_reports: bool = Field(
+        True,
+        description="Whether the same model, batch and options again get the report that is there instead of a run.",
+    )
     retention_seconds: float = Field(
         7 * 24 * 3600.0,
         gt=0,

@@ -73,6 +73,7 @@ def main() -> None:
     model, batch = FOUNDING.folder / "model.keras", FOUNDING.folder / "batch.npz"
     if not model.exists():
         make(FOUNDING)
+    os.environ["PHASEGAP_REUSE_REPORTS"] = "0"  # the same files are to be run every round
     with Server() as server:
         figures = alternate(server, model, batch, asked.rounds)
     print(json.dumps(figures, indent=2)) if asked.json else show(figures)

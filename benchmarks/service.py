@@ -54,6 +54,7 @@ class Service:
     def __init__(self, folder: Path, port: int = 0, **settings: Any) -> None:
         self.data_dir = folder
         self.port = port
+        settings = {"reuse_reports": False} | settings  # what is sent again is to be run again
         self.environment = os.environ | {f"PHASEGAP_{name.upper()}": str(value) for name, value in settings.items()}
         (folder / TEMPORARY).mkdir(exist_ok=True)
         self.environment["TMPDIR"] = str(folder / TEMPORARY)

@@ -26,6 +26,7 @@ from app.api.upload import Upload, check_encoding, in_pieces, new_diagnosis_id
 from app.errors import Conflict, InputProblem, InsufficientStorage, InvalidRequest, NotFound, PayloadTooLarge, QueueFull
 from app.jobs.models import Diagnosis
 from app.jobs.states import Submission
+from app.services import Services
 from app.settings import Settings
 
 KEY_LIMIT = 255
@@ -49,7 +50,7 @@ async def diagnose(request: Request) -> Response:
     _check_length(request, context)
     async with _place_in_queue(context):
         submission = await _receive(request, context)
-        diagnosis = await _accept(context, submission, key_hash)
+        diagnosis = await asyncio.to_thread(_accept, context, submission, key_hash)
     if wants_html(request):
         return RedirectResponse(f"/diagnoses/{diagnosis.id}/report", status_code=303)
     await context.watch.ended(diagnosis.id, 0.0 if diagnosis.status not in ("queued", "running") else waiting.seconds)
@@ -101,9 +102,11 @@ def _queue_full(context: Context) -> QueueFull:
 
 
 async def _receive(request: Request, context: Context) -> Submission:
+    """Take the body in; what is not taken in whole leaves nothing behind."""
     diagnosis_id = new_diagnosis_id()
     blobs = context.services.blobs
     folder = await asyncio.to_thread(blobs.receive, diagnosis_id)
+    received = False
     try:
         upload = Upload(context.settings, request.headers.get("content-type", ""), folder, diagnosis_id)
         try:
@@ -111,10 +114,10 @@ async def _receive(request: Request, context: Context) -> Submission:
                 async for piece in in_pieces(_paced(request.stream(), limit, context.settings)):
                     await asyncio.to_thread(upload.feed, piece)
             submission = upload.finish()
+            received = True
+            return submission
         finally:
             upload.close()
-        await asyncio.to_thread(blobs.accept, diagnosis_id)
-        return submission
     except TimeoutError as error:
         limit_s, floor = context.settings.upload_seconds, context.settings.upload_floor_bytes_per_second
         detail = f"The upload took longer than {limit_s:g} seconds, or came slower than {floor} bytes a second."
@@ -122,7 +125,8 @@ async def _receive(request: Request, context: Context) -> Submission:
     except ClientDisconnect as error:
         raise InvalidRequest("The client went away before the body had ended.") from error
     finally:
-        await asyncio.shield(asyncio.to_thread(blobs.discard, diagnosis_id))  # after `accept` there is nothing left
+        if not received:
+            await asyncio.shield(asyncio.to_thread(blobs.discard, diagnosis_id))
 
 
 async def _paced(stream: AsyncIterator[bytes], limit: asyncio.Timeout, settings: Settings) -> AsyncIterator[bytes]:
@@ -135,15 +139,25 @@ async def _paced(stream: AsyncIterator[bytes], limit: asyncio.Timeout, settings:
         yield chunk
 
 
-async def _accept(context: Context, submission: Submission, key_hash: str | None) -> Diagnosis:
+def _accept(context: Context, submission: Submission, key_hash: str | None) -> Diagnosis:
+    """Make a job of it; where a report on the same content is there, without running it. In a thread, to its end."""
     services = context.services
+    try:
+        repeated = services.repeats.answer(submission, key_hash) if context.settings.reuse_reports else None
+        return repeated or _enqueue(services, submission, key_hash)
+    finally:
+        services.blobs.discard(submission.id)  # after `accept` there is nothing left
+
+
+def _enqueue(services: Services, submission: Submission, key_hash: str | None) -> Diagnosis:
+    services.blobs.accept(submission.id)
     created = False
     try:
-        diagnosis, created = await asyncio.to_thread(services.store.submit, submission, key_hash)
+        diagnosis, created = services.store.submit(submission, key_hash)
         return diagnosis
     finally:
         if not created:
-            await asyncio.shield(asyncio.to_thread(services.blobs.remove, submission.id))
+            services.blobs.remove(submission.id)
 
 
 async def _answer(context: Context, diagnosis_id: str, waiting: Waiting) -> Response:

@@ -82,6 +82,20 @@ class BlobStore:
         sync(folder)
         sync(folder.parent)
 
+    def write_output(self, diagnosis_id: str, attempt: int, name: str, content: bytes) -> None:
+        """Write a file as if a run had."""
+        folder = self._diagnoses / diagnosis_id / f"attempt-{attempt}"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (folder / name).write_bytes(content)
+        for path in (folder / name, folder, folder.parent, self._diagnoses):
+            sync(path)
+
+    def link_output(self, source: tuple[str, int], target: tuple[str, int], name: str) -> None:
+        """Let a run have a file of another run's, each a (diagnosis, attempt), as if it had written it."""
+        folder = self._diagnoses / target[0] / f"attempt-{target[1]}"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.link(self.output(*source, name), folder / name)
+
     def output(self, diagnosis_id: str, attempt: int, name: str) -> Path:
         """A file that a run has written."""
         return _existing(self._diagnoses / diagnosis_id / f"attempt-{attempt}" / name)

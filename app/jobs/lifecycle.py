@@ -75,11 +75,11 @@ class Lifecycle:
 
     def settle(self, claim: Claim, ending: Ending) -> bool:
         """Record how a run ended, once. False: the run was not wanted any more, and nothing was recorded."""
-        changed = _guarded(claim.id, claim.attempt, "running").values(**_ending_values(ending))
+        changed = _guarded(claim.id, claim.attempt, "running").values(**ending_values(ending))
         with self._database.transaction() as session:
             if not _hit(session, changed):
                 return False
-            _record_ending(session, claim.id, claim.attempt, ending, claim.worker_id)
+            record_ending(session, claim.id, claim.attempt, ending, claim.worker_id)
             return True
 
     def let_go(self, claim: Claim) -> bool:
@@ -122,11 +122,11 @@ class Lifecycle:
     def _give_up(self, diagnosis_id: str, attempt: int, crashes: int, detail: str | None) -> bool:
         reason = f"{detail} It was tried {crashes} times." if detail else GIVEN_UP.format(crashes=crashes)
         ending = Ending("failed", error_code="worker_crashed", error_detail=reason)
-        changed = _guarded(diagnosis_id, attempt, "running").values(crashes=crashes, **_ending_values(ending))
+        changed = _guarded(diagnosis_id, attempt, "running").values(crashes=crashes, **ending_values(ending))
         with self._database.transaction() as session:
             if not _hit(session, changed):
                 return False
-            _record_ending(session, diagnosis_id, attempt, ending, "reconciler")
+            record_ending(session, diagnosis_id, attempt, ending, "reconciler")
             return True
 
 
@@ -145,7 +145,7 @@ def _state(status: str, stage: str, fraction: float) -> dict[str, Any]:
     return {"status": status, "stage": stage, "fraction": fraction}
 
 
-def _ending_values(ending: Ending) -> dict[str, Any]:
+def ending_values(ending: Ending) -> dict[str, Any]:
     values: dict[str, Any] = {
         "status": ending.status,
         "finished_at": db_now(),
@@ -158,11 +158,12 @@ def _ending_values(ending: Ending) -> dict[str, Any]:
         "error_code": ending.error_code,
         "error_detail": ending.error_detail,
         "has_repaired_model": ending.has_repaired_model,
+        "edition": ending.edition,
     }
     return values | ({"model_name": ending.model_name} if ending.model_name else {})
 
 
-def _record_ending(session: Session, diagnosis_id: str, attempt: int, ending: Ending, by: str) -> None:
+def record_ending(session: Session, diagnosis_id: str, attempt: int, ending: Ending, by: str) -> None:
     state = _state(ending.status, "done", 1.0) | {"verdict": ending.verdict, "error_code": ending.error_code}
     record_event(session, diagnosis_id, ending.status, state)
     session.execute(

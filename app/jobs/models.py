@@ -19,6 +19,7 @@ class Diagnosis(Base):
     __table_args__ = (
         sa.Index("diagnoses_newest", "created_at", "id"),
         sa.Index("diagnoses_by_status", "status", "created_at"),
+        sa.Index("diagnoses_by_content", "content_hash"),
     )
 
     id: Mapped[str] = mapped_column(sa.String(32), primary_key=True)
@@ -50,6 +51,7 @@ class Diagnosis(Base):
     error_code: Mapped[str | None] = mapped_column(sa.String(64))
     error_detail: Mapped[str | None] = mapped_column(sa.Text)
     has_repaired_model: Mapped[bool] = mapped_column(sa.Boolean, default=False)
+    edition: Mapped[str | None] = mapped_column(sa.String(32))
 
     @property
     def file_name(self) -> str:
@@ -102,6 +104,7 @@ class Worker(Base):
     pid: Mapped[int] = mapped_column(sa.Integer)
     slots: Mapped[int] = mapped_column(sa.Integer)
     isolation: Mapped[str | None] = mapped_column(sa.Text)
+    edition: Mapped[str | None] = mapped_column(sa.String(32))
     started_at: Mapped[float] = mapped_column(sa.Float)
     heartbeat_at: Mapped[float] = mapped_column(sa.Float)
 

@@ -70,3 +70,4 @@ class Ending:
     headline: str | None = None
     has_repaired_model: bool = False
     stage_seconds: dict[str, float] = field(default_factory=dict)
+    edition: str | None = None

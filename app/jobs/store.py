@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,9 @@ from app.errors import InvalidRequest, NotFound
 from app.jobs.database import Database, db_now
 from app.jobs.engine import Engine
 from app.jobs.events import record_event
+from app.jobs.lifecycle import ending_values, record_ending
 from app.jobs.models import Diagnosis, IdempotencyKey
-from app.jobs.states import ENDED, Submission
+from app.jobs.states import ENDED, Ending, Submission
 
 
 @dataclass(frozen=True)
@@ -44,16 +45,31 @@ class JobStore:
         Raises:
             InvalidRequest: the idempotency key stood for other content before.
         """
+        return self._submit(submission, key_hash, lambda session: self._engine.enqueue(session, (submission.id, 1)))
+
+    def submit_ended(self, submission: Submission, key_hash: str | None, ending: Ending) -> tuple[Diagnosis, bool]:
+        """The same for a job whose ending is known already: it has succeeded as soon as it is there."""
+
+        def end(session: Session) -> None:
+            changed = sa.update(Diagnosis).where(Diagnosis.id == submission.id)
+            session.execute(changed.values(started_at=db_now(), **ending_values(ending)))
+            record_ending(session, submission.id, 1, ending, "same content")
+
+        return self._submit(submission, key_hash, end)
+
+    def _submit(
+        self, submission: Submission, key_hash: str | None, then: Callable[[Session], None]
+    ) -> tuple[Diagnosis, bool]:
         for _ in range(3):
             try:
-                return self._insert(submission, key_hash), True
+                return self._insert(submission, key_hash, then), True
             except IntegrityError:
                 earlier = self._earlier(submission, key_hash)
                 if earlier is not None:
                     return earlier, False
         raise InvalidRequest("This Idempotency-Key is being removed; use a new one.")
 
-    def _insert(self, submission: Submission, key_hash: str | None) -> Diagnosis:
+    def _insert(self, submission: Submission, key_hash: str | None, then: Callable[[Session], None]) -> Diagnosis:
         with self._database.transaction() as session:
             diagnosis = _row(submission)
             session.add(diagnosis)
@@ -65,7 +81,7 @@ class JobStore:
                 session.add(key)
                 session.flush()
             record_event(session, submission.id, "queued", {"status": "queued", "stage": "queued", "fraction": 0.0})
-            self._engine.enqueue(session, (submission.id, 1))
+            then(session)
             session.refresh(diagnosis)
             return diagnosis
 

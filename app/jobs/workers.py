@@ -27,11 +27,12 @@ class WorkerRegistry:
         self._locks_dir = locks_dir
         self._lease_seconds = lease_seconds
 
-    def join(self, slots: int, isolation: str | None) -> tuple[str, ProcessLock]:
-        """Make this process known as a worker."""
+    def join(self, slots: int, isolation: str | None, edition: str | None = None) -> tuple[str, ProcessLock]:
+        """Make this process known as a worker, with the edition of the analysis that it runs."""
         worker_id = f"{socket.gethostname()[:40]}-{uuid.uuid4().hex[:12]}"
         lock = ProcessLock(self._lock_path(worker_id))
-        row = Worker(id=worker_id, host=socket.gethostname()[:255], pid=os.getpid(), slots=slots, isolation=isolation)
+        row = Worker(id=worker_id, host=socket.gethostname()[:255], pid=os.getpid(), slots=slots)
+        row.isolation, row.edition = isolation, edition
         row.started_at = row.heartbeat_at = db_now()
         with self._database.transaction() as session:
             session.add(row)

@@ -23,6 +23,7 @@ from app.locks import is_abandoned
 from app.sandbox.host import REHEARSAL_PREFIX, IsolationTooWeak
 from app.services import Services, Upkeep, prepare
 from app.settings import Settings
+from app.worker.edition import edition_of
 from app.worker.runner import JobRunner, RunsTasks
 
 EXIT_DECLARED_DEAD = 3
@@ -60,10 +61,10 @@ class WorkerProcess:
         except Exception as error:
             log.exception("sandbox_unavailable", reason=str(error))
             return EXIT_NO_SANDBOX
-        isolation = getattr(self._sandbox, "isolation", None)
-        worker_id, lock = self._services.workers.join(self._settings.slots, isolation)
+        isolation, edition = getattr(self._sandbox, "isolation", None), edition_of(self._settings)
+        worker_id, lock = self._services.workers.join(self._settings.slots, isolation, edition)
         clear_dead_scratch(self._settings.data_dir / "scratch", self._services)
-        runner = JobRunner(self._services, self._sandbox, worker_id, self._shutdown.is_set)
+        runner = JobRunner(self._services, self._sandbox, worker_id, self._shutdown.is_set, edition)
         loop = WorkerLoop(self._settings, worker_id, runner.run_job)
         upkeep = Upkeep(self._services)
         loop.start()

@@ -48,12 +48,18 @@ class JobRunner:
     """Runs jobs for one worker. `shutting_down` tells that held jobs are to be let go."""
 
     def __init__(
-        self, services: Services, sandbox: RunsTasks, worker_id: str, shutting_down: Callable[[], bool]
+        self,
+        services: Services,
+        sandbox: RunsTasks,
+        worker_id: str,
+        shutting_down: Callable[[], bool],
+        edition: str | None = None,
     ) -> None:
         self._services = services
         self._sandbox = sandbox
         self._worker_id = worker_id
         self._shutting_down = shutting_down
+        self._edition = edition
         self._scratch = services.settings.data_dir / "scratch"
         self.held: set[str] = set()
 
@@ -134,6 +140,7 @@ class JobRunner:
             headline=report.headline[:2000],
             has_repaired_model=repaired is not None,
             stage_seconds=report.timing_s.model_dump(),
+            edition=self._edition,
         )
 
     def _keep(self, claim: Claim, folder: Path, report: Report, repaired: Path | None) -> None:

@@ -30,6 +30,7 @@ class Server:
         self.data_dir = data_dir
         self.real = real
         self.environment = os.environ | {"PHASEGAP_DATA_DIR": str(data_dir), "PYTHONPATH": str(ROOT)}
+        settings = {"reuse_reports": False} | settings  # many tests send the same bytes and want them run
         self.environment |= {f"PHASEGAP_{name.upper()}": str(value) for name, value in settings.items()}
         self.port = port
         self.start()
