@@ -82,6 +82,7 @@ def diagnose_files(
     memory_bytes: int | None = None,
     progress: Progress | None = None,
     found: Callable[[str], None] | None = None,
+    sha256: tuple[str, str] | None = None,
 ) -> Report:
     """Diagnose a saved model on a batch file; what `POST /diagnose` and `phasegap diagnose` run.
 
@@ -89,7 +90,8 @@ def diagnose_files(
     out, a recommended one) changed stored statistics only, the repaired model is written to `repaired_path` in the
     format of the upload, and that remedy's `repaired_model` is true. `metrics` is comma-separated. A model that by its
     configuration needs more than `memory_bytes` (default: the machine's memory) is refused before it is built. `found`
-    is called once, before the model is loaded, with a line on what the model file was found to hold.
+    is called once, before the model is loaded, with a line on what the model file was found to hold. `sha256` are the
+    hashes of model and batch where they are known: finding them takes a second for each gigabyte.
 
     Raises:
         analyzers.errors.AnalysisError: the model or the batch cannot be diagnosed; the message says what to change.
@@ -109,4 +111,5 @@ def diagnose_files(
         memory_bytes=memory_bytes,
         progress=progress,
         found=found,
+        sha256=sha256,
     )

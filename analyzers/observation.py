@@ -34,6 +34,10 @@ CALIBRATION_SAMPLES = (
 )
 
 
+MERGED_BYTES = 1 << 26  # Of activations in one merged batch: beyond 64 MiB arithmetic takes the time, not its start.
+MERGED_WINDOWS = 8  # At most so many in one: activations are only guessed from the inputs, and may be far more.
+
+
 @dataclass(frozen=True)
 class Pass:
     """One pass over the whole batch.
@@ -77,6 +81,7 @@ class Observer:
         self.board = board_of(subject)
         self.mutable: list[int] = list(range(len(self.state.values)))
         self.passes_run = 0
+        self.merging = False
 
     def __enter__(self) -> Observer:
         self.generators = random.getstate(), np.random.get_state()
@@ -94,6 +99,12 @@ class Observer:
         self.mutable = self.state.changed()
         return [path_of(self.state.variables[i]) for i in self.mutable]
 
+    def merge(self) -> None:
+        """From now on run passes in the inference phase in larger batches: only where samples were seen not to depend
+        on each other there.
+        """
+        self.merging = self.subject.fixed_batch is None and not self.subject.carried_states
+
     def run(
         self,
         setting: Setting,
@@ -104,7 +115,7 @@ class Observer:
         keep_changes: bool = False,
         before: Callable[[int], None] | None = None,
     ) -> Pass:
-        """A pass over `rows` (default: all samples) in windows of `batch_size`.
+        """A pass over `rows` (default: all samples) in windows of `batch_size`, or larger ones after `merge`.
 
         `like` gives the constants of each window from an earlier pass over the same rows, on top of
         `setting.constants`. `keep_changes` leaves the state as the pass left it, for `learn_mutable` to look at.
@@ -116,7 +127,8 @@ class Observer:
         calls: list[dict[str, list[SiteCall]]] = []
         flags: dict[str, set[bool]] = {}
         kept: list[Rows] = []
-        for number, (window, keep) in enumerate(windows(len(index), self.batch_size)):
+        size = self.batch_size if like is not None or before is not None else self._window_size(setting)
+        for number, (window, keep) in enumerate(windows(len(index), size)):
             chosen = setting
             if like is not None:
                 chosen = replace(setting, constants={**like.constants(number), **setting.constants})
@@ -178,19 +190,31 @@ class Observer:
         """
         setting = Setting(record=True, until=frozenset(until), constants=constants or {})
         calls = []
-        for window, _ in windows(len(rows), self.batch_size):
+        parts = windows(len(rows), self._window_size(setting))
+        for window, _ in parts:
             with contextlib.suppress(Reached):
                 self.board.run([x[rows[window]] for x in self.batch.x], setting)
             calls.append(self.board.calls)
         self.state.restore(self.mutable)
-        seen = _join_seen(calls, [keep for _, keep in windows(len(rows), self.batch_size)])
+        seen = _join_seen(calls, [keep for _, keep in parts])
         return {path: mixed(calls_seen) for path, calls_seen in seen.items()}
+
+    def _window_size(self, setting: Setting) -> int:
+        """How many samples are run together: more than in a batch only where no layer looks at its batch."""
+        trains = (setting.training, setting.batch_statistics, setting.stochastic, setting.augmentation)
+        if not self.merging or any(trains):
+            return self.batch_size
+        fitting = MERGED_BYTES // max(self._activation_bytes(), 1)
+        return int(max(self.batch_size, min(fitting, MERGED_WINDOWS * self.batch_size)))
+
+    def _activation_bytes(self) -> int:
+        """A guess at the activations of one sample that are alive at once."""
+        return sum(int(x[:1].nbytes) for x in self.batch.x) * ACTIVATIONS_PER_INPUT
 
     def _calibration_parts(self, index: Rows) -> list[Rows]:
         if self.subject.fixed_batch:
             return [index[window] for window, _ in windows(len(index), self.batch_size)]
-        bytes_per_sample = sum(x[:1].nbytes for x in self.batch.x) * ACTIVATIONS_PER_INPUT
-        size = min(max(CALIBRATION_BYTES // max(bytes_per_sample, 1), self.batch_size), CALIBRATION_SAMPLES)
+        size = min(max(CALIBRATION_BYTES // max(self._activation_bytes(), 1), self.batch_size), CALIBRATION_SAMPLES)
         return list(np.array_split(index, max(1, -(-len(index) // int(size)))))
 
     def with_statistics(

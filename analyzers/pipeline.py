@@ -68,6 +68,7 @@ def diagnose_saved(
     label_column: str | None = None,
     progress: Progress | None = None,
     found: Callable[[str], None] | None = None,
+    sha256: tuple[str, str] | None = None,
     **options: Any,
 ) -> Report:
     """See `analyzers.diagnose_files`."""
@@ -79,7 +80,7 @@ def diagnose_saved(
     tell("load", 0.02)
     with tempfile.TemporaryDirectory(prefix="phasegap-") as scratch:
         raw = read_batch(batch_path, label_column, Path(scratch))
-        hashes = _sha256(model_path), _sha256(batch_path)
+        hashes = sha256 or (_sha256(model_path), _sha256(batch_path))
         if outline.weights_only:
             report = _of_weights(outline, raw, hashes, Options(**options), began)
             tell("done", 1.0)

@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analyzers.subjects.families import is_legacy, is_own
+
 Constants = tuple[NDArray[Any], NDArray[Any]]
 """A mean and a variance, both (channels,), in the dtype of the layer's moving statistics."""
 
@@ -58,9 +60,11 @@ def with_batch_statistics(layer: Any, call: Call, *, renormalize: bool) -> tuple
     original, args, kwargs = call
     kept, momentum = stored(layer), layer.momentum
     renorm = getattr(layer, "renorm", False)
-    # A NaN that stands in the moving statistics would survive momentum 0, since 0 * NaN is NaN: start from zeros, to
-    # which Keras 2 adds the batch's without rounding.
-    _assign(layer, (np.zeros_like(kept[0]), np.zeros_like(kept[1])))
+    # Keras 3 takes 0 * what stands there + 1 * the batch's. A NaN would survive that, since 0 * NaN is NaN, and others
+    # add the difference, which rounds: they start from zeros.
+    exact = is_own(layer) and not is_legacy(layer)
+    if not (exact and np.isfinite(kept[0]).all() and np.isfinite(kept[1]).all()):
+        _assign(layer, (np.zeros_like(kept[0]), np.zeros_like(kept[1])))
     layer.momentum = 0.0
     if renorm:
         layer.renorm = False

@@ -22,7 +22,7 @@ from app.api.context import Context, context_of, wants_html
 from app.api.openapi import SUBMIT_DESCRIPTION
 from app.api.prefer import Waiting, parse_waiting
 from app.api.schemas import job_of
-from app.api.upload import Upload, check_encoding, in_pieces, new_diagnosis_id
+from app.api.upload import Upload, check_encoding, feed_all, in_pieces, new_diagnosis_id
 from app.errors import Conflict, InputProblem, InsufficientStorage, InvalidRequest, NotFound, PayloadTooLarge, QueueFull
 from app.jobs.models import Diagnosis
 from app.jobs.states import Submission
@@ -111,8 +111,7 @@ async def _receive(request: Request, context: Context) -> Submission:
         upload = Upload(context.settings, request.headers.get("content-type", ""), folder, diagnosis_id)
         try:
             async with asyncio.timeout(context.settings.upload_grace_seconds) as limit:
-                async for piece in in_pieces(_paced(request.stream(), limit, context.settings)):
-                    await asyncio.to_thread(upload.feed, piece)
+                await feed_all(upload, in_pieces(_paced(request.stream(), limit, context.settings)))
             submission = upload.finish()
             received = True
             return submission

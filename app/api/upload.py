@@ -7,6 +7,7 @@ is too large at the first byte too many.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import uuid
@@ -226,6 +227,24 @@ async def in_pieces(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             waiting.clear()
     if waiting:
         yield bytes(waiting)
+
+
+async def feed_all(upload: Upload, pieces: AsyncIterator[bytes]) -> None:
+    """Let the upload take each piece, in a thread, while the next one is received. Returns or raises when none is
+    being taken any more.
+    """
+    taking: asyncio.Future[None] | None = None
+    try:
+        async for piece in pieces:
+            if taking is not None:
+                await asyncio.shield(taking)
+            taking = asyncio.ensure_future(asyncio.to_thread(upload.feed, piece))
+        if taking is not None:
+            await asyncio.shield(taking)
+    except BaseException:
+        if taking is not None:
+            await asyncio.gather(taking, return_exceptions=True)
+        raise
 
 
 def new_diagnosis_id() -> str:

@@ -60,6 +60,7 @@ def diagnose(room: Room, held: list[str]) -> None:
         seed=task.seed,
         label_column=task.label_column,
         memory_bytes=room.limits.memory_bytes,
+        sha256=task.sha256,
         progress=progress,
         found=lambda line: progress("inspect", 0.0, line),
     )

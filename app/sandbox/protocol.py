@@ -28,7 +28,7 @@ OutcomeKind = Literal["succeeded", "refused", "timed_out", "out_of_memory", "cra
 
 class Task(BaseModel):
     """One diagnosis to run. File names are plain names inside the job folder's `in/`; their suffixes tell the
-    formats.
+    formats. `sha256` are the hashes of model and batch where they are known already.
     """
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
@@ -36,6 +36,7 @@ class Task(BaseModel):
     diagnosis_id: str
     model_file: str
     batch_file: str
+    sha256: tuple[str, str] | None = None
     batch_size: int | None = None
     loss: str | None = None
     metrics: str | None = None

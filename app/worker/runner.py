@@ -187,7 +187,13 @@ def _link(upload: Path, name: Path) -> None:
 
 
 def _task(claim: Claim) -> Task:
-    return Task(diagnosis_id=claim.id, model_file=claim.model_file, batch_file=claim.batch_file, **claim.options)
+    return Task(
+        diagnosis_id=claim.id,
+        model_file=claim.model_file,
+        batch_file=claim.batch_file,
+        sha256=(claim.model_sha256, claim.batch_sha256),
+        **claim.options,
+    )
 
 
 def _completed(claim: Claim, path: Path) -> Report:
