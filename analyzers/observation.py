@@ -71,6 +71,12 @@ def windows(samples: int, batch_size: int) -> list[tuple[Rows, Rows]]:
     return result
 
 
+def slices(samples: int, most: int) -> list[tuple[Rows, Rows]]:
+    """The same in batches of at most so many, the last as short as it comes: where samples do not see each other."""
+    parts = [np.arange(start, min(start + most, samples)) for start in range(0, samples, most)]
+    return [(part, np.arange(len(part))) for part in parts]
+
+
 class Observer:
     """Runs passes over one batch. A context manager: leaving it restores the model, and the process's generators."""
 
@@ -123,19 +129,20 @@ class Observer:
         """
         index = np.arange(self.batch.samples) if rows is None else rows
         self.subject.set_seeds(self.seed + 1009 * repeat)
-        parts: list[Outputs] = []
+        outputs_of: list[Outputs] = []
         calls: list[dict[str, list[SiteCall]]] = []
         flags: dict[str, set[bool]] = {}
         kept: list[Rows] = []
-        size = self.batch_size if like is not None or before is not None else self._window_size(setting)
-        for number, (window, keep) in enumerate(windows(len(index), size)):
+        apart = like is not None or before is not None
+        parts = windows(len(index), self.batch_size) if apart else self._batches(len(index), setting)
+        for number, (window, keep) in enumerate(parts):
             chosen = setting
             if like is not None:
                 chosen = replace(setting, constants={**like.constants(number), **setting.constants})
             if before is not None:
                 before(number)
             outputs = self.board.run([x[index[window]] for x in self.batch.x], chosen)
-            parts.append(outputs.take(keep))
+            outputs_of.append(outputs.take(keep))
             calls.append(self.board.calls)
             flags.update(self.board.flags)
             kept.append(keep)
@@ -143,7 +150,7 @@ class Observer:
         if not keep_changes:
             self.state.restore(self.mutable)
         self.passes_run += 1
-        return Pass(joined(parts), calls, _join_seen(calls, kept) if setting.record else {}, penalty, flags)
+        return Pass(joined(outputs_of), calls, _join_seen(calls, kept) if setting.record else {}, penalty, flags)
 
     def calibrate(
         self, rows: Rows | None = None, *, as_trained: bool = False, paths: Sequence[str] | None = None
@@ -190,7 +197,7 @@ class Observer:
         """
         setting = Setting(record=True, until=frozenset(until), constants=constants or {})
         calls = []
-        parts = windows(len(rows), self._window_size(setting))
+        parts = self._batches(len(rows), setting)
         for window, _ in parts:
             with contextlib.suppress(Reached):
                 self.board.run([x[rows[window]] for x in self.batch.x], setting)
@@ -199,13 +206,13 @@ class Observer:
         seen = _join_seen(calls, [keep for _, keep in parts])
         return {path: mixed(calls_seen) for path, calls_seen in seen.items()}
 
-    def _window_size(self, setting: Setting) -> int:
-        """How many samples are run together: more than in a batch only where no layer looks at its batch."""
+    def _batches(self, samples: int, setting: Setting) -> list[tuple[Rows, Rows]]:
+        """What is run together: more than a batch only where no layer looks at its batch."""
         trains = (setting.training, setting.batch_statistics, setting.stochastic, setting.augmentation)
         if not self.merging or any(trains):
-            return self.batch_size
+            return windows(samples, self.batch_size)
         fitting = MERGED_BYTES // max(self._activation_bytes(), 1)
-        return int(max(self.batch_size, min(fitting, MERGED_WINDOWS * self.batch_size)))
+        return slices(samples, max(self.batch_size, min(fitting, MERGED_WINDOWS * self.batch_size)))
 
     def _activation_bytes(self) -> int:
         """A guess at the activations of one sample that are alive at once."""
