@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from analyzers.outputs import Outputs
 from analyzers.running import explained
+from analyzers.sample_moments import sample_moments
 from analyzers.statistics import SampleMoments
 from analyzers.subjects.families import axis_of
 from analyzers.subjects.keras_model import KerasSubject, Site
@@ -139,40 +140,6 @@ class Switchboard:
         if self.setting.until is not None and self.setting.until <= self.calls.keys():
             raise Reached
         return outputs
-
-
-def sample_moments(inputs: Any, axis: int, mask: Any = None) -> SampleMoments:
-    """Mean and variance of each sample and channel of `inputs`, (samples, ...) with channels on `axis`.
-
-    With a `mask`, one dimension less than the inputs, only positions where it is true count.
-    """
-    x = keras.ops.cast(inputs, "float32")
-    rank = len(x.shape)
-    channel = axis % rank
-    over = [a for a in range(1, rank) if a != channel]
-    samples = int(x.shape[0])
-    if not over:
-        mean = np.asarray(keras.ops.convert_to_numpy(x), dtype=np.float64)
-        count = np.ones(samples)
-        if mask is not None:
-            count = np.asarray(keras.ops.convert_to_numpy(mask), dtype=np.float64).reshape(samples)
-        return SampleMoments(count, mean, np.zeros_like(mean))
-    if mask is not None:
-        return _masked_moments(x, mask, over)
-    m, v = keras.ops.moments(x, axes=over)
-    size = float(np.prod([int(x.shape[a]) for a in over]))
-    return SampleMoments(np.full(samples, size), _float64(m), np.maximum(_float64(v), 0.0))
-
-
-def _masked_moments(x: Any, mask: Any, over: list[int]) -> SampleMoments:
-    weight = keras.ops.expand_dims(keras.ops.cast(mask, "float32"), -1)
-    count = keras.ops.sum(weight, axis=over)
-    safe = keras.ops.maximum(count, 1.0)
-    mean = keras.ops.sum(x * weight, axis=over) / safe
-    shape = [int(x.shape[0])] + [1 if a in over else int(x.shape[a]) for a in range(1, len(x.shape))]
-    centered = (x - keras.ops.reshape(mean, shape)) * weight
-    variance = keras.ops.sum(keras.ops.square(centered), axis=over) / safe
-    return SampleMoments(_float64(count)[:, 0], _float64(mean), _float64(variance))
 
 
 def _plain(tensor: Any) -> NDArray[np.float64]:

@@ -1,0 +1,99 @@
+"""Moments of each sample and channel of what a layer sees, the only trace that a pass keeps of its activations.
+
+On a CPU they are summed up where the numbers lie, by NumPy: TensorFlow's reductions over the axes in the middle take
+several times as long, and as much memory again. Where such sums would be too coarse they are taken around the mean.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from analyzers.statistics import SampleMoments
+
+BLOCK = 128  # Values that are added up in float32, each block's sum in float64: an error of some 1e-6, and no more.
+STEEP = 300.0  # Of squared mean to variance, up to which E[x^2] - E[x]^2 keeps the variance to a thousandth.
+
+Sums = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+def sample_moments(inputs: Any, axis: int, mask: Any = None) -> SampleMoments:
+    """Mean and variance of each sample and channel of `inputs`, (samples, ...) with channels on `axis`.
+
+    With a `mask`, one dimension less than the inputs, only positions where it is true count.
+    """
+    x = keras.ops.cast(inputs, "float32")
+    rank = len(x.shape)
+    channel = axis % rank
+    over = [a for a in range(1, rank) if a != channel]
+    samples = int(x.shape[0])
+    if not over:
+        mean = np.asarray(keras.ops.convert_to_numpy(x), dtype=np.float64)
+        count = np.ones(samples)
+        if mask is not None:
+            count = np.asarray(keras.ops.convert_to_numpy(mask), dtype=np.float64).reshape(samples)
+        return SampleMoments(count, mean, np.zeros_like(mean))
+    if mask is not None:
+        return _masked_moments(x, mask, over)
+    size = float(np.prod([int(x.shape[a]) for a in over]))
+    m, v = _summed(x, channel) or _around_the_mean(x, over)
+    return SampleMoments(np.full(samples, size), m, np.maximum(v, 0.0))
+
+
+def _around_the_mean(x: Any, over: list[int]) -> Sums:
+    m, v = keras.ops.moments(x, axes=over)
+    return _float64(m), _float64(v)
+
+
+def _summed(x: Any, channel: int) -> Sums | None:
+    """Mean and variance by sums of values and of squares; None where these would not do, or lie on another device."""
+    rank = len(x.shape)
+    if channel not in (1, rank - 1) or "CPU" not in str(getattr(x, "device", "")):
+        return None
+    values = np.asarray(x)
+    rows, channels = values.shape[0], values.shape[channel]
+    last = channel == rank - 1
+    values = values.reshape((rows, -1, channels) if last else (rows, channels, -1))
+    axis = 1 if last else 2
+    size = values.shape[axis]
+    with np.errstate(all="ignore"):
+        total, squares = _block_sums(values, axis)
+        mean = total / size
+        variance = squares / size - np.square(mean)
+        return (mean, variance) if bool(np.all(np.square(mean) <= STEEP * variance)) else None
+
+
+def _block_sums(values: NDArray[np.float32], axis: int) -> Sums:
+    """Sums of values and of squares over `axis`, 1 or 2 of (samples, ., .)."""
+    size = values.shape[axis]
+    whole = size // BLOCK * BLOCK
+    shape = list(values.shape)
+    shape[axis : axis + 1] = [whole // BLOCK, BLOCK]
+    start, end = ((values[:, :whole], values[:, whole:]), (values[:, :, :whole], values[:, :, whole:]))[axis - 1]
+    blocks, kept = ("nkbc", "nkc") if axis == 1 else ("nckb", "nck")
+    rest, left = ("nbc", "nc") if axis == 1 else ("ncb", "nc")
+    parts = start.reshape(shape)
+    sums = []
+    for arrays in (1, 2):
+        inner = np.einsum(f"{','.join([blocks] * arrays)}->{kept}", *[parts] * arrays)
+        outer = np.einsum(f"{','.join([rest] * arrays)}->{left}", *[end] * arrays)
+        sums.append(inner.sum(axis=axis, dtype=np.float64) + outer)
+    return sums[0], sums[1]
+
+
+def _masked_moments(x: Any, mask: Any, over: list[int]) -> SampleMoments:
+    weight = keras.ops.expand_dims(keras.ops.cast(mask, "float32"), -1)
+    count = keras.ops.sum(weight, axis=over)
+    safe = keras.ops.maximum(count, 1.0)
+    mean = keras.ops.sum(x * weight, axis=over) / safe
+    shape = [int(x.shape[0])] + [1 if a in over else int(x.shape[a]) for a in range(1, len(x.shape))]
+    centered = (x - keras.ops.reshape(mean, shape)) * weight
+    variance = keras.ops.sum(keras.ops.square(centered), axis=over) / safe
+    return SampleMoments(_float64(count)[:, 0], _float64(mean), _float64(variance))
+
+
+def _float64(tensor: Any) -> NDArray[np.float64]:
+    return np.asarray(keras.ops.convert_to_numpy(tensor), dtype=np.float64)
