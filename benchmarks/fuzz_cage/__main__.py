@@ -27,6 +27,7 @@ from benchmarks.fuzz_cage import corpus
 from benchmarks.fuzz_cage.trial import Verdict, run, upload
 
 AT_ONCE = 2
+TOLD_EVERY = 500
 
 
 @dataclass
@@ -51,6 +52,8 @@ class Tally:
         elif verdict.ending.endswith("worker_crashed"):
             self.crashes.append(line)
             print("crashed", line, flush=True)
+        if self.endings.total() % TOLD_EVERY == 0:
+            print(f"{self.endings.total()} files, {len(self.failures)} failures", flush=True)
 
 
 def fuzz(indices: Iterable[int], files: list[Path], keep: Path | None = None) -> Tally:

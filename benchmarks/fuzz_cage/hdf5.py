@@ -21,7 +21,7 @@ def spoil_hdf5(content: bytes, draw: random.Random) -> bytes:
     with h5py.File(stream, "r+") as file:
         items: list[Any] = [file]
         file.visititems(lambda _, item: items.append(item))
-        attributes = [(item, name) for item in items for name in item.attrs]
+        attributes = [(item, name) for item in items for name in item.attrs if isinstance(name, str)]
         datasets = [item for item in items if isinstance(item, h5py.Dataset)]
         if attributes and draw.random() < 0.5:
             # The few that hold JSON are most of what such a file says.
