@@ -36,8 +36,8 @@ bench: install ## a diagnosis of the founding case against the notebook cell tha
 quality: install ## how often the diagnosis is right on fresh specimens that no threshold was set on
 	@$(PY) -m benchmarks.quality --seeds 1 --show
 
-zoo: dev ## diagnose models that nobody here wrote: Keras' architectures and layers, and what packages ship (an hour)
-	@$(PY) -m benchmarks.zoo
+zoo: dev ## diagnose models that nobody here wrote: Keras' architectures and layers, and what packages ship (more than an hour, 14 GiB)
+	@$(PY) -m benchmarks.zoo --all
 
 fuzz-api: dev ## hold a real service against its own OpenAPI description (minutes)
 	@$(PY) -m benchmarks.fuzz_api
