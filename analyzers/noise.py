@@ -37,10 +37,16 @@ class Chance:
     shape: float
 
     def p_value(self, kl: float) -> float:
-        """The probability that chance gives at least this divergence, in nats."""
+        """The probability that chance gives at least this divergence, in nats.
+
+        1 where the law itself is unknown, as after an input that overflows: nothing is beyond what nobody knows.
+        """
+        if not math.isfinite(kl):
+            return 0.0
         if self.mean <= 0.0:
             return 1.0 if kl <= 0.0 else 0.0
-        return float(stats.gamma.sf(kl, self.shape, scale=self.mean / self.shape)) if math.isfinite(kl) else 0.0
+        p = float(stats.gamma.sf(kl, self.shape, scale=self.mean / self.shape))
+        return p if math.isfinite(p) else 1.0
 
     @property
     def detectable(self) -> float:

@@ -114,3 +114,11 @@ def test_exponential_window_counts_its_samples() -> None:
     for _ in range(200):
         value = momentum * value + (1 - momentum) * rng.normal(0, 1 / np.sqrt(batch), 4000)
     assert noise.effective_stored_samples(momentum, batch) == pytest.approx(1 / value.var(), rel=0.1)
+
+
+@pytest.mark.parametrize(("mean", "shape"), [(float("nan"), 1.0), (1.0, float("nan")), (float("inf"), 0.0)])
+def test_nothing_is_beyond_a_chance_that_is_unknown(mean: float, shape: float) -> None:
+    law = noise.Chance(floor=1.0, mean=mean, shape=shape)
+    assert law.p_value(5.0) == 1.0
+    assert law.p_value(float("inf")) == 0.0, "a divergence without bounds is none of chance's"
+    assert noise.discoveries([law.p_value(5.0), 0.5]).tolist() == [False, False]
