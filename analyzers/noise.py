@@ -45,8 +45,11 @@ class Chance:
             return 0.0
         if self.mean <= 0.0:
             return 1.0 if kl <= 0.0 else 0.0
-        p = float(stats.gamma.sf(kl, self.shape, scale=self.mean / self.shape))
-        return p if math.isfinite(p) else 1.0
+        return float(stats.gamma.sf(kl, self.shape, scale=self.mean / self.shape)) if self._known else 1.0
+
+    @property
+    def _known(self) -> bool:
+        return math.isfinite(self.mean) and math.isfinite(self.shape) and self.shape > 0.0
 
     @property
     def detectable(self) -> float:
@@ -56,6 +59,8 @@ class Chance:
         divergence k, a mean by chance m and c = 2 * shape independent channels. So k solves
         k - z sqrt(4 k m / c) = floor - (the lower quantile of chance), z the normal quantile of `POWER`.
         """
+        if not self._known:
+            return math.inf
         low = float(stats.gamma.ppf(1 - POWER, self.shape, scale=self.mean / self.shape)) if self.mean > 0 else 0.0
         slope = float(stats.norm.ppf(POWER)) * math.sqrt(2.0 * self.mean / self.shape) if self.mean > 0 else 0.0
         root = 0.5 * (slope + math.sqrt(slope**2 + 4.0 * max(self.floor - low, 0.0)))
