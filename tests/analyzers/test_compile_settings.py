@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +73,31 @@ def test_settings_of_the_wrong_kind_are_said_to_be(config: dict[str, Any]) -> No
     compiled, complaint = compiled_from_config(config, {})
     assert compiled.empty
     assert complaint is not None
+
+
+FOREIGN = [
+    {
+        "module": "subprocess",
+        "class_name": "Popen",
+        "config": {"args": ["touch", "PLANTED"]},
+        "registered_name": "Popen",
+    },
+    {"module": "os", "class_name": "function", "config": "system", "registered_name": "system"},
+    {"module": "builtins", "class_name": "function", "config": "eval", "registered_name": "eval"},
+    {"module": "tempfile", "class_name": "TemporaryFile", "config": {}, "registered_name": None},
+    {"module": "shutil", "class_name": "function", "config": "rmtree", "registered_name": None},
+]
+
+
+@pytest.mark.parametrize("foreign", FOREIGN, ids=[f"{f['module']}.{f['class_name']}" for f in FOREIGN])
+@pytest.mark.parametrize("place", ["loss", "metrics", "weighted_metrics"])
+def test_settings_that_name_foreign_modules_run_nothing(place: str, foreign: dict[str, Any], tmp_path: Path) -> None:
+    planted = tmp_path / "planted"
+    told = json.loads(json.dumps(foreign).replace("PLANTED", str(planted)))
+    calls: list[str] = []
+    sys.addaudithook(lambda event, _: calls.append(event) if event in ("subprocess.Popen", "os.system") else None)
+    compiled, complaint = compiled_from_config({place: told if place == "loss" else [told]}, {})
+    assert compiled.empty
+    assert complaint is not None
+    assert not planted.exists()
+    assert calls == []
