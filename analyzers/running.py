@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -13,6 +14,15 @@ from analyzers.errors import AnalysisError, BatchMismatch, OutOfMemory
 LONGEST_REASON = 300  # The first sentence of a TensorFlow message; what follows are stacks and node names.
 MOST_VALUES = 5  # Of the user's own that are shown.
 NODES = r"\{\{.*?\}\}|\[Op:.*"  # Names of graph nodes in a TensorFlow message.
+
+OF_CODE = (AttributeError, LookupError, ArithmeticError, AssertionError, NotImplementedError)
+"""What a layer raises on arguments that it was never meant for, and what our own mistakes raise."""
+
+CALLED = "Exception encountered when calling"
+"""Keras says so of everything that is raised within a layer, ..."""
+
+ROUTED = {"_batch_normalizing", "_stochastic"}
+"""... also of what passes through our code, where `own_code` has given another name to what is not ours."""
 
 FRAME = re.compile(r'Exception encountered|Graph execution error|Detected at node|<stack traces|File "|\[\[\{\{node')
 """Lines that say where in the program, not what is wrong."""
@@ -31,6 +41,19 @@ def explained() -> Iterator[None]:
         raise
     except (ValueError, TypeError, tf.errors.InvalidArgumentError, tf.errors.FailedPreconditionError) as error:
         raise BatchMismatch(f"The model cannot run on this batch: {_reason(error)}") from error
+    except OF_CODE as error:
+        if CALLED not in str(error) or ROUTED & {frame.name for frame in traceback.extract_tb(error.__traceback__)}:
+            raise
+        raise BatchMismatch(f"The model cannot run on this batch: {_reason(error)}") from error
+
+
+@contextmanager
+def own_code() -> Iterator[None]:
+    """Around a layer's own code where ours calls it: what goes wrong in there is not ours, whatever it is called."""
+    try:
+        yield
+    except OF_CODE as error:
+        raise ValueError(str(error)) from error
 
 
 @contextmanager

@@ -20,9 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzers.outputs import Outputs
-from analyzers.running import explained
+from analyzers.running import explained, own_code
 from analyzers.sample_moments import sample_moments
 from analyzers.statistics import SampleMoments
+from analyzers.subjects.direct_calls import DirectCalls
 from analyzers.subjects.families import axis_of
 from analyzers.subjects.keras_model import KerasSubject, Site
 from analyzers.subjects.normalizing import Constants, as_stored, stored, with_batch_statistics, with_constants
@@ -72,13 +73,16 @@ class Switchboard:
         self.flags: dict[str, set[bool]] = {}
         self.order: list[str] = []
         self.samples = 0
+        self._direct = DirectCalls(subject.model)
 
     def __enter__(self) -> Switchboard:
+        self._direct.__enter__()
         for site in self.subject.sites:
             object.__setattr__(site.layer, "call", self._routed(site, site.layer.call))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._direct.__exit__(kind, error, tb)
         for site in self.subject.sites:
             object.__delattr__(site.layer, "call")
 
@@ -95,8 +99,12 @@ class Switchboard:
     def _routed(self, site: Site, original: Any) -> Any:
         route = self._batch_normalizing if site.kind == "batch_normalizing" else self._stochastic
 
+        def own(*args: Any, **kwargs: Any) -> Any:
+            with own_code():
+                return original(*args, **kwargs)
+
         def call(*args: Any, **kwargs: Any) -> Any:
-            return route(site, original, args, kwargs)
+            return route(site, own, args, kwargs)
 
         return call
 

@@ -124,15 +124,15 @@ def agrees(file: h5py.File, patch: Patch) -> bool:
 
 
 def dataset_paths(file: h5py.File) -> list[str]:
-    """The paths of all datasets, sorted."""
-    found: list[str] = []
+    """The paths of all datasets, sorted; h5py gives bytes where a name is no text."""
+    found: list[Any] = []
 
-    def visit(name: str, item: Any) -> None:
+    def visit(name: Any, item: Any) -> None:
         if isinstance(item, h5py.Dataset):
             found.append(name)
 
     file.visititems(visit)
-    return sorted(found)
+    return sorted(found, key=lambda name: name if isinstance(name, bytes) else name.encode(errors="surrogateescape"))
 
 
 def _legacy_places(model: keras.Model, file: h5py.File) -> Iterator[tuple[keras.Variable, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import numpy as np
 import pytest
 
 import analyzers
+from analyzers.errors import AnalysisError
+from analyzers.running import explained
 from tests.analyzers.small_models import SAMPLES, check, head, labels, saved, sound
 
 
@@ -143,3 +146,29 @@ def test_dictionaries_of_dictionaries_are_judged_as_keras_judges_them(tmp_path: 
         assert list(figures.metrics.values()) == [pytest.approx(expected["prob_accuracy"])]
     live = sound(analyzers.diagnose(model, x, y)).phases.inference
     assert live.loss == pytest.approx(expected["loss"], rel=1e-4)
+
+
+@pytest.mark.parametrize("wrong", [True, 0.5, [1], "yes"])
+def test_a_layer_that_cannot_take_its_arguments_is_the_models_fault(wrong: Any, tmp_path: Path) -> None:
+    inputs = keras.Input((4,))
+    path = saved(keras.Model(inputs, head(inputs)), tmp_path / "m.keras")
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(parts["config.json"])
+    norm = next(x for x in config["config"]["layers"] if x["name"] == "norm")
+    norm["inbound_nodes"][0]["kwargs"]["mask"] = wrong
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in {**parts, "config.json": json.dumps(config).encode()}.items():
+            archive.writestr(name, content)
+    np.savez(tmp_path / "b.npz", x=np.zeros((8, 4), "float32"))
+    with pytest.raises(AnalysisError) as raised:
+        analyzers.diagnose_files(path, tmp_path / "b.npz")
+    assert raised.value.code in ("batch_mismatch", "model_unreadable")
+
+
+def test_what_goes_wrong_in_our_own_code_is_not_put_down_to_the_batch() -> None:
+    def _batch_normalizing() -> None:
+        raise AttributeError("Exception encountered when calling BatchNormalization.call(). 'x' has no attribute 'y'")
+
+    with pytest.raises(AttributeError), explained():
+        _batch_normalizing()

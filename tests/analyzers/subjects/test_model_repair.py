@@ -202,3 +202,13 @@ def test_the_model_is_restored_after_an_error(tmp_path: Path) -> None:
         write_repaired(tmp_path / "m.keras", tmp_path / "r.keras", model, [*replacements, wrong])
     assert snapshot(model) == before
     assert not (tmp_path / "r.keras").exists()
+
+
+def test_names_that_are_no_text_stand_in_nobodys_way(tmp_path: Path) -> None:
+    upload = trained("h5", tmp_path)
+    with h5py.File(upload, "r+") as file:
+        file["model_weights"].create_dataset(b"odd\xff\xfe", data=np.ones(3))
+    _, repaired, manifest = repair(upload)
+    assert manifest["rewritten"] is False
+    with h5py.File(repaired) as file:
+        assert file["model_weights"][b"odd\xff\xfe"][()].tolist() == [1, 1, 1]
