@@ -26,6 +26,9 @@ MISFITTING = (
     "both together: `model.save('model.keras')`"
 )
 
+CLASSES = re.compile(r"<class '(?:[\w.]+\.)?(\w+)'>")
+"""What Python shows of a class; where its module stands is nothing to its reader."""
+
 PATHS = re.compile(r"(?:[A-Za-z]:)?(?:[\\/][\w.\-~]+){2,}[\\/]?|0x[0-9a-f]{6,}")
 
 
@@ -68,5 +71,6 @@ def _translated(error: Exception, complaint: str, quote: bool) -> AnalysisError:
 def _reason(said: str) -> str:
     """The first sentence of what was said, with what names this machine left out."""
     said = said.rsplit("Exception encountered:", 1)[-1]  # what went wrong inside stands last
-    first = PATHS.sub("…", " ".join(said.split()))[:LONGEST_REASON].rsplit(". ", 1)[0].strip()
+    said = CLASSES.sub(r"`\1`", " ".join(said.split()))
+    first = PATHS.sub("…", said)[:LONGEST_REASON].rsplit(". ", 1)[0].strip()
     return f" Keras says: {first}" if first else ""

@@ -19,6 +19,7 @@ import tensorflow as tf
 from model_files import disturb, functional, refused
 
 from analyzers.errors import ModelUnreadable, UnsupportedModelFormat
+from analyzers.subjects.keras_errors import explained
 
 FOUND = f"Found in the file: a full model by Keras {keras.__version__} with 4 layers, 1 of them BatchNormalization."
 SEND = "Send a .keras file or a full-model .h5 file"
@@ -159,3 +160,10 @@ def test_archives_of_other_kinds_and_batches(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "b.h5", "w") as file:
         file["x"], file["y"] = np.ones((3, 4)), np.ones(3)
     refused(tmp_path / "b.h5", UnsupportedModelFormat, "holds `x`, `y`", "were the two files swapped?", "model.save(")
+
+
+def test_what_keras_says_is_quoted_without_the_places_of_modules_and_files() -> None:
+    said = "Attempt to convert (<class 'tensorflow.python.data_structures._DictWrapper'>, <class 'int'>) at /a/b/c.py"
+    with pytest.raises(ModelUnreadable) as raised, explained("cannot be built", quote=True):
+        raise TypeError(said)
+    assert str(raised.value).endswith("Keras says: Attempt to convert (`_DictWrapper`, `int`) at ….")
