@@ -142,6 +142,7 @@ class Observer:
             if before is not None:
                 before(number)
             outputs = self.board.run([x[index[window]] for x in self.batch.x], chosen)
+            outputs.check(len(window))
             outputs_of.append(outputs.take(keep))
             calls.append(self.board.calls)
             flags.update(self.board.flags)

@@ -13,6 +13,8 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from analyzers.errors import BatchMismatch
+
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
@@ -33,6 +35,17 @@ class Outputs(Sequence[Array]):
     def __getitem__(self, index: slice) -> Sequence[Array]: ...
     def __getitem__(self, index: Any) -> Any:
         return self.values[index]
+
+    def check(self, samples: int) -> None:
+        """Raise BatchMismatch unless every output has a row for each sample."""
+        for number, output in enumerate(self.values):
+            rows = len(output) if output.ndim else 1
+            if rows != samples or not output.ndim:
+                raise BatchMismatch(
+                    f"Output {number + 1} of the model has {rows} row{'s' * (rows != 1)} for a batch of {samples} "
+                    "samples. Phases are compared sample by sample: send a model whose outputs keep the batch's first "
+                    "axis."
+                )
 
     def take(self, rows: Rows | slice) -> Outputs:
         """The outputs of some samples."""

@@ -172,3 +172,13 @@ def test_what_goes_wrong_in_our_own_code_is_not_put_down_to_the_batch() -> None:
 
     with pytest.raises(AttributeError), explained():
         _batch_normalizing()
+
+
+@pytest.mark.parametrize("axis", [0, None])
+def test_outputs_that_are_not_by_sample_are_named(axis: int | None) -> None:
+    inputs = keras.Input((4,))
+    x = keras.layers.BatchNormalization()(inputs)
+    model = keras.Model(inputs, keras.ops.sum(x, axis=axis, keepdims=axis is not None))
+    with pytest.raises(AnalysisError, match="1 row for a batch of 7 samples") as raised:
+        analyzers.diagnose(model, np.zeros((40, 4), "float32"), batch_size=7)
+    assert raised.value.code == "batch_mismatch"
