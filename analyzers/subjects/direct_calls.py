@@ -56,7 +56,10 @@ class DirectCalls:
                 usual = len(args) != 1 or any(n != "mask" or m is not None for n, m in given.items())
                 if usual or not _are_plain(args[0]) or _casting():
                     return ordinary(*args, **kwargs)
-                return operation.call(args[0], **given, **told)
+                try:
+                    return operation.call(args[0], **given, **told)
+                except ValueError:
+                    return ordinary(*args, **kwargs)  # which says it in words: it looks at shapes before it calls
 
             return call
 
