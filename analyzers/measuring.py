@@ -69,7 +69,7 @@ def measure(observer: Observer, evaluator: Evaluator, iterations: int | None, st
     inference = observer.run(Setting(training=False, record=True))
     company = companions.company(observer, inference)
     again = _again(observer, inference, company)
-    if company is not None and company.largest <= SAME_OUTPUT:
+    if again is inference:
         observer.merge()
     training = _first_training_pass(observer)
     repeats = [training, *_repeats(observer)]

@@ -39,8 +39,8 @@ class Outputs(Sequence[Array]):
     def check(self, samples: int) -> None:
         """Raise BatchMismatch unless every output has a row for each sample."""
         for number, output in enumerate(self.values):
-            rows = len(output) if output.ndim else 1
-            if rows != samples or not output.ndim:
+            if output.shape[:1] != (samples,):
+                rows = len(output) if output.ndim else 1
                 raise BatchMismatch(
                     f"Output {number + 1} of the model has {rows} row{'s' * (rows != 1)} for a batch of {samples} "
                     "samples. Phases are compared sample by sample: send a model whose outputs keep the batch's first "

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzers.statistics import SampleMoments
+from analyzers.tensors import float64
 
 BLOCK = 128  # Values that are added up in float32, each block's sum in float64: an error of some 1e-6, and no more.
 STEEP = 300.0  # Of squared mean to variance, up to which E[x^2] - E[x]^2 keeps the variance to a thousandth.
@@ -31,10 +32,10 @@ def sample_moments(inputs: Any, axis: int, mask: Any = None) -> SampleMoments:
     over = [a for a in range(1, rank) if a != channel]
     samples = int(x.shape[0])
     if not over:
-        mean = np.asarray(keras.ops.convert_to_numpy(x), dtype=np.float64)
+        mean = float64(x)
         count = np.ones(samples)
         if mask is not None:
-            count = np.asarray(keras.ops.convert_to_numpy(mask), dtype=np.float64).reshape(samples)
+            count = float64(mask).reshape(samples)
         return SampleMoments(count, mean, np.zeros_like(mean))
     if mask is not None:
         return _masked_moments(x, mask, over)
@@ -45,7 +46,7 @@ def sample_moments(inputs: Any, axis: int, mask: Any = None) -> SampleMoments:
 
 def _around_the_mean(x: Any, over: list[int]) -> Sums:
     m, v = keras.ops.moments(x, axes=over)
-    return _float64(m), _float64(v)
+    return float64(m), float64(v)
 
 
 def _summed(x: Any, channel: int) -> Sums | None:
@@ -55,33 +56,26 @@ def _summed(x: Any, channel: int) -> Sums | None:
         return None
     values = np.asarray(x)
     rows, channels = values.shape[0], values.shape[channel]
-    last = channel == rank - 1
-    values = values.reshape((rows, -1, channels) if last else (rows, channels, -1))
-    axis = 1 if last else 2
-    size = values.shape[axis]
+    if channel == rank - 1:
+        values = values.reshape(rows, -1, channels)
+    else:
+        values = values.reshape(rows, channels, -1).swapaxes(1, 2)
+    size = values.shape[1]
     with np.errstate(all="ignore"):
-        total, squares = _block_sums(values, axis)
+        total, squares = _block_sums(values)
         mean = total / size
         variance = squares / size - np.square(mean)
         return (mean, variance) if bool(np.all(np.square(mean) <= STEEP * variance)) else None
 
 
-def _block_sums(values: NDArray[np.float32], axis: int) -> Sums:
-    """Sums of values and of squares over `axis`, 1 or 2 of (samples, ., .)."""
-    size = values.shape[axis]
+def _block_sums(values: NDArray[np.float32]) -> Sums:
+    """Sums of values and of squares over the middle axis of (samples, values, channels)."""
+    rows, size, channels = values.shape
     whole = size // BLOCK * BLOCK
-    shape = list(values.shape)
-    shape[axis : axis + 1] = [whole // BLOCK, BLOCK]
-    start, end = ((values[:, :whole], values[:, whole:]), (values[:, :, :whole], values[:, :, whole:]))[axis - 1]
-    blocks, kept = ("nkbc", "nkc") if axis == 1 else ("nckb", "nck")
-    rest, left = ("nbc", "nc") if axis == 1 else ("ncb", "nc")
-    parts = start.reshape(shape)
-    sums = []
-    for arrays in (1, 2):
-        inner = np.einsum(f"{','.join([blocks] * arrays)}->{kept}", *[parts] * arrays)
-        outer = np.einsum(f"{','.join([rest] * arrays)}->{left}", *[end] * arrays)
-        sums.append(inner.sum(axis=axis, dtype=np.float64) + outer)
-    return sums[0], sums[1]
+    parts, rest = values[:, :whole].reshape(rows, whole // BLOCK, BLOCK, channels), values[:, whole:]
+    sums = np.einsum("nkbc->nkc", parts).sum(axis=1, dtype=np.float64) + np.einsum("nbc->nc", rest)
+    squares = np.einsum("nkbc,nkbc->nkc", parts, parts).sum(axis=1, dtype=np.float64)
+    return sums, squares + np.einsum("nbc,nbc->nc", rest, rest)
 
 
 def _masked_moments(x: Any, mask: Any, over: list[int]) -> SampleMoments:
@@ -92,8 +86,4 @@ def _masked_moments(x: Any, mask: Any, over: list[int]) -> SampleMoments:
     shape = [int(x.shape[0])] + [1 if a in over else int(x.shape[a]) for a in range(1, len(x.shape))]
     centered = (x - keras.ops.reshape(mean, shape)) * weight
     variance = keras.ops.sum(keras.ops.square(centered), axis=over) / safe
-    return SampleMoments(_float64(count)[:, 0], _float64(mean), _float64(variance))
-
-
-def _float64(tensor: Any) -> NDArray[np.float64]:
-    return np.asarray(keras.ops.convert_to_numpy(tensor), dtype=np.float64)
+    return SampleMoments(float64(count)[:, 0], float64(mean), float64(variance))

@@ -27,6 +27,7 @@ from analyzers.subjects.direct_calls import DirectCalls
 from analyzers.subjects.families import axis_of
 from analyzers.subjects.keras_model import KerasSubject, Site
 from analyzers.subjects.normalizing import Constants, as_stored, stored, with_batch_statistics, with_constants
+from analyzers.tensors import float64
 
 
 @dataclass(frozen=True)
@@ -151,8 +152,4 @@ class Switchboard:
 
 
 def _plain(tensor: Any) -> NDArray[np.float64]:
-    return _float64(keras.ops.cast(tensor, "float32"))
-
-
-def _float64(tensor: Any) -> NDArray[np.float64]:
-    return np.asarray(keras.ops.convert_to_numpy(tensor), dtype=np.float64)
+    return float64(keras.ops.cast(tensor, "float32"))

@@ -47,16 +47,22 @@ def write(folder: Path) -> tuple[Path, Path]:
     return folder / "model.keras", folder / "batch.npz"
 
 
-def in_a_loop(model: Path, batch: Path, count: int) -> tuple[float, float]:
-    """Seconds of one diagnosis in this process: the median and the mean of `count`, after a warming one."""
-    import analyzers
-
+def seconds_of(action: Callable[[int], Any], count: int) -> list[float]:
+    """Seconds of each of so many calls, after a warming one."""
     seconds = []
     for number in range(count + 1):
         began = time.perf_counter()
-        analyzers.diagnose_files(model, batch, repaired_path=model.with_name("repaired.keras"), seed=number)
+        action(number)
         seconds.append(time.perf_counter() - began)
-    return statistics.median(seconds[1:]), statistics.mean(seconds[1:])
+    return seconds[1:]
+
+
+def in_a_loop(model: Path, batch: Path, count: int) -> list[float]:
+    """Seconds of each of so many diagnoses in this process."""
+    import analyzers
+
+    repaired = model.with_name("repaired.keras")
+    return seconds_of(lambda seed: analyzers.diagnose_files(model, batch, repaired_path=repaired, seed=seed), count)
 
 
 class Poster:
@@ -71,16 +77,6 @@ class Poster:
         answer = self.client.post("/diagnose", files=files, data={"seed": str(seed)}, headers={"Prefer": prefer})
         answer.raise_for_status()
         return answer.json()
-
-
-def median_seconds(action: Callable[[int], Any], count: int) -> float:
-    """The median of so many, after a warming one."""
-    seconds = []
-    for number in range(count + 1):
-        began = time.perf_counter()
-        action(number)
-        seconds.append(time.perf_counter() - began)
-    return statistics.median(seconds[1:])
 
 
 def drain(post: Poster, jobs: int) -> float:
@@ -109,15 +105,16 @@ def main() -> None:
         server = Service(folder, **settings, guest_threads=1)
         try:
             post = Poster(server.url, model, batch)
-            single = median_seconds(post, asked.singles)
-            again = median_seconds(lambda _: post(0), asked.singles)
+            single = statistics.median(seconds_of(post, asked.singles))
+            again = statistics.median(seconds_of(lambda _: post(0), asked.singles))
             print(f"POST /diagnose, one at a time   {single:7.3f} s (median of {asked.singles})")
             print(f"the same content again          {again:7.3f} s")
             seconds = drain(post, asked.jobs)
             print(f"{asked.jobs} jobs that wait together    {asked.jobs / seconds:7.2f} jobs/s")
         finally:
             server.stop()
-        loop, mean = in_a_loop(model, batch, asked.singles)
+        alone = in_a_loop(model, batch, asked.singles)
+        loop, mean = statistics.median(alone), statistics.mean(alone)
         print(f"one in a plain Python loop      {loop:7.3f} s, {1 / mean:.2f} a second")
         print(f"service ÷ loop: latency {single / loop:.2f}, throughput {asked.jobs / seconds * mean:.2f}")
 

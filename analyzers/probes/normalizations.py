@@ -22,6 +22,7 @@ from analyzers.statistics import Array
 from analyzers.subjects.families import is_a
 from analyzers.switchboard import Setting
 from analyzers.symptoms import NormalizationFacts
+from analyzers.tensors import float64
 
 SAME = 1e-6  # float32 rounding of a stored 1.
 
@@ -85,7 +86,7 @@ def _idle(layer: Any) -> Any:
     mean, variance = getattr(layer, "mean", None), getattr(layer, "variance", None)
     if mean is None or variance is None:
         return np.zeros(0, dtype=bool)
-    m, v = (np.asarray(keras.ops.convert_to_numpy(a), dtype=np.float64) for a in (mean, variance))
+    m, v = float64(mean), float64(variance)
     return (m == 0) & (np.abs(v - 1) < SAME)
 
 
@@ -96,7 +97,7 @@ def _watching(layers: Mapping[str, Any]) -> Iterator[dict[str, _Seen]]:
 
     def noting(path: str, layer: Any, original: Any) -> Any:
         def call(inputs: Any, *args: Any, **kwargs: Any) -> Any:
-            x = np.asarray(keras.ops.convert_to_numpy(inputs), dtype=np.float64)
+            x = float64(inputs)
             seen[path].add(x, tuple(a for a in range(x.ndim) if a == 0 or a not in layer._keep_axis))
             return original(inputs, *args, **kwargs)
 
@@ -118,7 +119,7 @@ def _given(moments: Sequence[tuple[Any, tuple[Array, Array]]]) -> Iterator[None]
     for layer, (mean, variance) in moments:
         idle = _idle(layer)
         for name, sample in (("mean", mean), ("variance", variance)):
-            own = np.asarray(keras.ops.convert_to_numpy(getattr(layer, name)), dtype=np.float64)
+            own = float64(getattr(layer, name))
             value = np.where(idle, sample, own)
             object.__setattr__(layer, name, keras.ops.convert_to_tensor(value, dtype=layer.compute_dtype))
     try:

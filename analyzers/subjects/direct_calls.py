@@ -53,8 +53,8 @@ class DirectCalls:
 
             def call(*args: Any, **kwargs: Any) -> Any:
                 given = {name: value for name, value in kwargs.items() if name != "training"}  # the model's goes first
-                usual = len(args) != 1 or any(n != "mask" or m is not None for n, m in given.items())
-                if usual or not _are_plain(args[0]) or _casting():
+                more = len(args) != 1 or any(n != "mask" or m is not None for n, m in given.items())
+                if more or not _are_plain(args[0]) or _casting():
                     return ordinary(*args, **kwargs)
                 try:
                     return operation.call(args[0], **given, **told)

@@ -75,7 +75,7 @@ class BlobStore:
 
     def put_output(self, diagnosis_id: str, attempt: int, name: str, source: Path) -> None:
         """Move a file that a run has written to its place."""
-        folder = self._diagnoses / diagnosis_id / f"attempt-{attempt}"
+        folder = self._attempt(diagnosis_id, attempt)
         folder.mkdir(exist_ok=True, mode=0o700)
         sync(source)
         os.replace(source, folder / name)
@@ -84,7 +84,7 @@ class BlobStore:
 
     def write_output(self, diagnosis_id: str, attempt: int, name: str, content: bytes) -> None:
         """Write a file as if a run had."""
-        folder = self._diagnoses / diagnosis_id / f"attempt-{attempt}"
+        folder = self._attempt(diagnosis_id, attempt)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         (folder / name).write_bytes(content)
         for path in (folder / name, folder, folder.parent, self._diagnoses):
@@ -92,17 +92,17 @@ class BlobStore:
 
     def link_output(self, source: tuple[str, int], target: tuple[str, int], name: str) -> None:
         """Let a run have a file of another run's, each a (diagnosis, attempt), as if it had written it."""
-        folder = self._diagnoses / target[0] / f"attempt-{target[1]}"
+        folder = self._attempt(*target)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.link(self.output(*source, name), folder / name)
 
     def output(self, diagnosis_id: str, attempt: int, name: str) -> Path:
         """A file that a run has written."""
-        return _existing(self._diagnoses / diagnosis_id / f"attempt-{attempt}" / name)
+        return _existing(self._attempt(diagnosis_id, attempt) / name)
 
     def remove_attempt(self, diagnosis_id: str, attempt: int) -> None:
         """Remove what a run wrote that did not count."""
-        shutil.rmtree(self._diagnoses / diagnosis_id / f"attempt-{attempt}", ignore_errors=True)
+        shutil.rmtree(self._attempt(diagnosis_id, attempt), ignore_errors=True)
 
     def remove(self, diagnosis_id: str) -> None:
         """Remove everything of a diagnosis."""
@@ -125,6 +125,9 @@ class BlobStore:
         if self._lock is not None and self._incoming is not None:
             shutil.rmtree(self._incoming, ignore_errors=True)
             self._lock.release()
+
+    def _attempt(self, diagnosis_id: str, attempt: int) -> Path:
+        return self._diagnoses / diagnosis_id / f"attempt-{attempt}"
 
     def _received(self, diagnosis_id: str) -> Path:
         assert self._incoming is not None, "nothing has been received yet"
