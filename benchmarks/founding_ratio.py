@@ -43,7 +43,9 @@ def timed(run: Callable[[], Any]) -> tuple[float, Any]:
 
 def script(model: Path, batch: Path) -> None:
     """The cell by a Python that is started for it."""
-    subprocess.run([sys.executable, "-c", SCRIPT, str(model), str(batch)], cwd=ROOT, check=True, stderr=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(model), str(batch)], cwd=ROOT, check=True, stderr=subprocess.DEVNULL
+    )
 
 
 def both_phases(model_path: Path, batch_path: Path) -> None:
