@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,7 @@ SCRUB_TIMEOUT_MS = 1_000
 """How long scrubbing waits for readers, which keeps writers waiting; it is tried again later."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 POSTGRES_LOCK_ID = 7_261_034
+MIGRATION_PAUSE_S = 0.1
 
 
 class db_now(FunctionElement[float]):  # noqa: N801 - reads like the SQL function that it is
@@ -120,11 +122,19 @@ def migrate(settings: Settings) -> None:
 
 @contextmanager
 def migration_lock(settings: Settings, engine: sa.Engine) -> Iterator[None]:
-    """Held by the one process that migrates: a file lock beside SQLite, an advisory lock in PostgreSQL."""
+    """Held by the one process that migrates: a file lock beside SQLite, an advisory lock in PostgreSQL.
+
+    There it is asked for again and again, outside of any transaction: indexes that are made concurrently wait for the
+    end of every transaction, also of one that waits for this lock, and neither would ever end.
+    """
     if engine.dialect.name == "postgresql":
-        with engine.connect() as connection:
-            connection.execute(sa.text(f"SELECT pg_advisory_lock({POSTGRES_LOCK_ID})"))
-            yield
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            while not connection.scalar(sa.text(f"SELECT pg_try_advisory_lock({POSTGRES_LOCK_ID})")):
+                time.sleep(MIGRATION_PAUSE_S)
+            try:
+                yield
+            finally:
+                connection.execute(sa.text(f"SELECT pg_advisory_unlock({POSTGRES_LOCK_ID})"))
         return
     descriptor = os.open(settings.data_dir / "migration.lock", os.O_CREAT | os.O_RDWR, 0o600)
     try:

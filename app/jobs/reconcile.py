@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 
 import sqlalchemy as sa
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.jobs.database import Database, db_now
 from app.jobs.engine import Engine, Run, RunState
@@ -35,6 +36,13 @@ class Reconciler:
 
     def run_once(self) -> int:
         """Give back what is lost; returns how many jobs that were."""
+        try:
+            return self._run_once()
+        except SQLAlchemyError:
+            self._workers.be_patient()
+            raise
+
+    def _run_once(self) -> int:
         buried = self._workers.bury()
         if buried:
             log.warning("workers_died", workers=buried)

@@ -2,13 +2,15 @@
 row.
 
 On the host that shares the data folder the lock tells at once; for a worker on another host the heartbeat does, by the
-database's clock. A worker whose row was taken away must stop: its jobs have been given to others.
+database's clock. A worker whose row was taken away must stop: its jobs have been given to others. While the database
+is away nobody can renew anything, so silence says nothing until a lease after it has come back.
 """
 
 from __future__ import annotations
 
 import os
 import socket
+import time
 import uuid
 from pathlib import Path
 
@@ -26,6 +28,7 @@ class WorkerRegistry:
         self._database = database
         self._locks_dir = locks_dir
         self._lease_seconds = lease_seconds
+        self._patient_until_s = 0.0
 
     def join(self, slots: int, isolation: str | None, edition: str | None = None) -> tuple[str, ProcessLock]:
         """Make this process known as a worker, with the edition of the analysis that it runs."""
@@ -49,6 +52,10 @@ class WorkerRegistry:
         with self._database.transaction() as session:
             session.execute(sa.delete(Worker).where(Worker.id == worker_id))
 
+    def be_patient(self) -> None:
+        """The database was away just now: hold nobody's silence against them for the length of a lease."""
+        self._patient_until_s = time.monotonic() + self._lease_seconds
+
     def live(self) -> list[Worker]:
         """The workers that live, as far as rows, clock and locks tell."""
         return [worker for worker, silence_s in self._rows() if not self._is_dead(worker, silence_s)]
@@ -66,7 +73,8 @@ class WorkerRegistry:
             return [(row[0], row[1]) for row in session.execute(sa.select(Worker, db_now() - Worker.heartbeat_at))]
 
     def _is_dead(self, worker: Worker, silence_s: float) -> bool:
-        return silence_s > self._lease_seconds or owner_is_dead(self._lock_path(worker.id)) is True
+        silent = silence_s > self._lease_seconds and time.monotonic() >= self._patient_until_s
+        return silent or owner_is_dead(self._lock_path(worker.id)) is True
 
     def _lock_path(self, worker_id: str) -> Path:
         return self._locks_dir / f"{worker_id}.lock"

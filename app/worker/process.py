@@ -76,12 +76,16 @@ class WorkerProcess:
         return code
 
     def _beat_until_shutdown(self, worker_id: str, runner: JobRunner) -> int:
+        scratch, swept_s = self._settings.data_dir / "scratch", time.monotonic()
         while not self._shutdown.wait(self._settings.heartbeat_seconds):
             if not self._try_to_beat(worker_id):
                 log.error("declared_dead", worker_id=worker_id)
                 self._shutdown.set()
                 return EXIT_DECLARED_DEAD
             self._quietly(lambda: self._services.reconciler.give_back_abandoned(worker_id, runner.held))
+            if time.monotonic() - swept_s >= self._settings.sweep_seconds:
+                swept_s = time.monotonic()
+                self._quietly(lambda: clear_dead_scratch(scratch, self._services))  # of workers that nobody restarts
         return 0
 
     def _try_to_beat(self, worker_id: str) -> bool:

@@ -1,0 +1,108 @@
+"""A PostgreSQL server of its own for tests, from Debian's packages, on a free port of loopback."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+NAME = "phasegap"
+SETTINGS = ("-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200")
+
+
+def programs() -> Path | None:
+    """The folder of PostgreSQL's programs, the newest where there are several; None where it is not installed."""
+    found = shutil.which("initdb")
+    linked = [Path(found).resolve().parent] if found else []
+    folders = [*linked, *sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
+    return next((folder for folder in folders if (folder / "pg_isready").exists()), None)
+
+
+class Postgres:
+    """Started at once. `kill` ends all of it by SIGKILL, `start` starts it again over the same files."""
+
+    def __init__(self, folder: Path, bin_folder: Path) -> None:
+        self._bin, self._folder, self._data = bin_folder, folder, folder / "data"
+        self._as: dict[str, Any] = {}
+        if os.geteuid() == 0:  # it refuses to be root
+            owner = pwd.getpwnam("postgres")
+            os.chown(folder, owner.pw_uid, owner.pw_gid)
+            self._as = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = int(free.getsockname()[1])
+        self._run("initdb", "-D", self._data, "-U", NAME, "-A", "trust", "--no-sync")
+        self.start()
+        self._run("createdb", "-h", "127.0.0.1", "-p", self.port, "-U", NAME, NAME)
+
+    @property
+    def url(self) -> str:
+        """For SQLAlchemy."""
+        return f"postgresql+psycopg://{NAME}@127.0.0.1:{self.port}/{NAME}"
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        command = [self._bin / "postgres", "-D", self._data, "-p", str(self.port), "-k", self._folder, *SETTINGS]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self._folder, **self._as)
+        end = time.monotonic() + 60
+        while self._program("pg_isready", "-U", NAME, "-h", "127.0.0.1", "-p", self.port).returncode != 0:
+            if time.monotonic() > end or self._process.poll() is not None:
+                raise RuntimeError((self._folder / "log").read_text()[-2000:])
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """`kill -9` of the server and of every process that serves a connection."""
+        everyone = [self._process.pid, *(child.pid for child in psutil.Process(self._process.pid).children())]
+        for pid in everyone:
+            if psutil.pid_exists(pid):
+                psutil.Process(pid).kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        """End it, connections or not."""
+        self._process.send_signal(signal.SIGINT)  # at once; SIGTERM would wait for connections to end
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """What a query finds."""
+        import sqlalchemy as sa
+
+        engine = sa.create_engine(self.url)
+        try:
+            with engine.connect() as connection:
+                return [tuple(row) for row in connection.execute(sa.text(query))]
+        finally:
+            engine.dispose()
+
+    def _run(self, program: str, *arguments: Any) -> None:
+        done = self._program(program, *arguments)
+        if done.returncode != 0:
+            raise RuntimeError(f"{program}: {done.stderr.decode(errors='replace')}")
+
+    def _program(self, program: str, *arguments: Any) -> subprocess.CompletedProcess[bytes]:
+        command = [str(self._bin / program), *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, cwd=self._folder, check=False, **self._as)
+
+
+def running(folder: Path) -> Iterator[Postgres]:
+    """For fixtures: one server that ends with the block."""
+    bin_folder = programs()
+    assert bin_folder is not None
+    server = Postgres(folder, bin_folder)
+    try:
+        yield server
+    finally:
+        server.stop()
