@@ -23,8 +23,8 @@ from app.api.metrics import HttpMetrics, HttpMetricsMiddleware
 from app.api.openapi import use_problem_media_type
 from app.api.readiness import Readiness
 from app.api.watch import EndWatch
-from app.pages import dashboard, docs
-from app.pages.rendering import problem_page, report_page, waiting_page
+from app.pages import comparison, dashboard, docs, reports
+from app.pages.rendering import problem_page, waiting_page
 from app.services import Services, Upkeep, prepare
 from app.settings import Settings
 
@@ -53,7 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
     api.state.http_metrics = http_metrics
     api.state.problem_page = problem_page
     add_error_handlers(api)
-    for module in (submit, events, diagnoses, health, metrics, docs, dashboard):
+    for module in (submit, events, diagnoses, health, metrics, docs, dashboard, reports, comparison):
         api.include_router(module.router)
     api.mount("/static", StaticFiles(directory=STATIC), name="static")
     return api
@@ -73,7 +73,7 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     services = await asyncio.to_thread(Services, settings)
     watch = EndWatch(services.store, settings.poll_seconds)
     readiness = Readiness(services)
-    api.state.context = Context(settings, services, watch, readiness, report_page, waiting_page)
+    api.state.context = Context(settings, services, watch, readiness, reports.page, waiting_page)
     api.state.services = services
     upkeep = Upkeep(services)
     upkeep.start()

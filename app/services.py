@@ -18,6 +18,7 @@ from app.jobs.lifecycle import Lifecycle
 from app.jobs.reconcile import Reconciler
 from app.jobs.removal import Remover
 from app.jobs.store import JobStore
+from app.jobs.trends import Trends
 from app.jobs.workers import WorkerRegistry
 from app.repeats import Repeats
 from app.settings import Settings
@@ -37,6 +38,7 @@ class Services:
         self.store = JobStore(self.database, self.engine)
         self.workers = WorkerRegistry(self.database, worker_locks_dir(settings), settings.lease_seconds)
         self.repeats = Repeats(self.database, self.store, self.workers, self.blobs)
+        self.trends = Trends(self.database)
         self.events = EventLog(self.database)
         self.lifecycle = Lifecycle(self.database, self.engine, settings.attempts_limit)
         self.reconciler = Reconciler(self.database, self.engine, self.lifecycle, self.workers)

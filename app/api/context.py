@@ -23,7 +23,7 @@ class Context:
     services: Services
     watch: EndWatch
     readiness: Readiness
-    report_page: Callable[[Diagnosis, dict[str, Any]], str]
+    report_page: Callable[[Request, Diagnosis, dict[str, Any]], str]
     waiting_page: Callable[[Diagnosis], str]
     uploads_under_way: int = 0
     full_until_s: float = 0.0

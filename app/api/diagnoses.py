@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, WithJsonSchema
 
 from analyzers.report import Report, Verdict
 from app.api.answers import job_with_report, model_response, problem_response, report_bytes, report_response
-from app.api.context import Context, context_of, wants_html
+from app.api.context import context_of, wants_html
 from app.api.openapi import content, problems
 from app.api.schemas import Job, JobPage, summary_of
 from app.api.vocabulary import CauseCode
@@ -93,7 +93,7 @@ def get_report(request: Request, diagnosis_id: DiagnosisId) -> Response:
     context = context_of(request)
     diagnosis = context.services.store.get(diagnosis_id)
     if wants_html(request):
-        return _page(context, diagnosis)
+        return _page(request, diagnosis)
     if diagnosis.status == "succeeded":
         return report_response(context, diagnosis, {"Vary": "Accept"})
     raise _no_report(diagnosis)
@@ -139,12 +139,13 @@ def _no_report(diagnosis: Diagnosis) -> InputProblem | NotFinished | NotFound:
     return NotFinished(detail, headers={"Retry-After": "2"}, id=diagnosis.id, diagnosis_status=diagnosis.status)
 
 
-def _page(context: Context, diagnosis: Diagnosis) -> Response:
+def _page(request: Request, diagnosis: Diagnosis) -> Response:
     """The report as a page; before there is one, a page that says how far it is and comes back by itself."""
+    context = context_of(request)
     headers = {"Vary": "Accept"}
     if diagnosis.status == "succeeded":
         report: dict[str, Any] = Report.model_validate_json(report_bytes(context, diagnosis)).model_dump(mode="json")
-        return HTMLResponse(context.report_page(diagnosis, report), headers=headers)
+        return HTMLResponse(context.report_page(request, diagnosis, report), headers=headers)
     status = problem_response(_no_report(diagnosis)).status_code
     return HTMLResponse(context.waiting_page(diagnosis), status_code=status, headers=headers)
 

@@ -23,13 +23,14 @@ from app.jobs.states import ENDED, Ending, Submission
 
 @dataclass(frozen=True)
 class Filters:
-    """What a list is narrowed down to. `since_s` is in seconds since 1970."""
+    """What a list is narrowed down to. `since_s` is in seconds since 1970; `search` is part of a name or a headline."""
 
     status: str | None = None
     verdict: str | None = None
     cause: str | None = None
     model_name: str | None = None
     since_s: float | None = None
+    search: str | None = None
 
 
 class JobStore:
@@ -181,6 +182,10 @@ def _filtered(query: sa.Select[Any], filters: Filters) -> sa.Select[Any]:
         query = query.where(sa.or_(Diagnosis.model_name == name, Diagnosis.model_stem == name, file_name == name))
     if filters.since_s is not None:
         query = query.where(Diagnosis.created_at >= filters.since_s)
+    if filters.search is not None:
+        text = filters.search.lower()
+        searched = (Diagnosis.model_name, Diagnosis.model_stem, Diagnosis.headline, Diagnosis.id)
+        query = query.where(sa.or_(*(sa.func.lower(column).contains(text, autoescape=True) for column in searched)))
     return query
 
 
