@@ -6,7 +6,7 @@ Series differ by colour and by shape or dash, so that a plot can be read without
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from app.pages.drawing import Spec
@@ -50,7 +50,7 @@ def _curves(rows: Rows, series: list[str], x: Spec, width: int) -> Spec:
     y = {"field": "divergence", "type": "quantitative", "title": "divergence (KL, nats)", "scale": scale}
     line = {"strokeDash": dash | {"legend": None}, "color": color | {"legend": None}}
     point = {"color": color | {"legend": _legend(width)}, "shape": shape | {"legend": _legend(width)}}
-    size = 36 if len(rows) * 8 < width * len(series) else 16
+    size = 70 if _count_of(rows) <= 12 else 36 if _count_of(rows) * 8 < width else 16
     return {
         "width": width - 80,
         "height": 240,
@@ -66,6 +66,10 @@ def _curves(rows: Rows, series: list[str], x: Spec, width: int) -> Spec:
         # Each its own, or the lines' legend, which is off, would take away that of the points.
         "resolve": {"scale": APART, "legend": APART},
     }
+
+
+def _count_of(rows: Rows) -> int:
+    return len({row["position"] for row in rows})
 
 
 def bars(rows: Rows, title: str, width: int, *, percent: bool = False) -> Spec:
@@ -119,7 +123,10 @@ def plan(rows: Rows, width: int) -> Spec:
     """How many samples leave which error."""
     values, scale = _on_log(rows, "error")
     x: Spec = {"field": "samples", "type": "quantitative", "title": "samples that the statistics are taken from"}
-    x |= {"scale": {"type": "log", "base": 2}, "axis": {"format": "d", "values": [row["samples"] for row in rows]}}
+    x |= {
+        "scale": {"type": "log", "base": 2},
+        "axis": {"format": "d", "grid": False, "values": _apart(row["samples"] for row in rows)},
+    }
     y = {"field": "error", "type": "quantitative", "title": "remaining error (share of spread)", "scale": scale}
     return {
         "width": width - 80,
@@ -128,6 +135,15 @@ def plan(rows: Rows, width: int) -> Spec:
         "mark": {"type": "line", "point": {"filled": True, "size": 50}, "color": "var(--c1)"},
         "encoding": {"x": x, "y": y | {"axis": _axis(scale)}, "description": {"field": "label"}},
     }
+
+
+def _apart(numbers: Iterable[int]) -> list[int]:
+    """Those that labels have room for: each a tenth larger than the one before."""
+    kept: list[int] = []
+    for each in numbers:
+        if not kept or each > kept[-1] * 1.1:
+            kept.append(each)
+    return kept
 
 
 def trend(rows: Rows, width: int) -> Spec:

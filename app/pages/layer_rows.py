@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import median
 from typing import Any
 
-from app.pages.text import Row, finite, number, percent, shown
+from app.pages.text import Row, finite, many, number, percent, shown
 
 SERIES = (
     ("local", "local"),
@@ -57,15 +57,13 @@ def series_of(rows: list[Row]) -> tuple[list[str], list[Row]]:
 def depth_sentence(report: dict[str, Any], rows: list[Row], *, shares: bool) -> str:
     """What the curves and bars show, in words."""
     local = [(value, row) for row in rows if (value := finite(row["local"])) is not None]
-    parts = []
+    significant = sum(1 for row in rows if row["significant"])
+    parts = [f"{significant} of {many(len(rows), 'layer')} {_diverge(significant)} beyond chance."]
     if local:
-        significant = sum(1 for row in rows if row["significant"])
         value, row = max(local, key=lambda pair: pair[0])
-        parts.append(
-            f"{significant} of {len(rows)} layers diverge beyond chance. The largest local divergence is "
-            f"{number(value)} nats, in `{row['layer']}` (layer {row['position']}); "
-            f"the median is {number(median(v for v, _ in local))}."
-        )
+        text = f"The largest local divergence is {number(value)} nats, in `{row['layer']}` (layer {row['position']})"
+        text += f"; the median is {number(median(each for each, _ in local))}" if len(local) > 1 else ""
+        parts.append(text + ".")
     if shares:
         parts.append(_shares_sentence(rows))
     after = [value for row in rows if (value := finite(row["after_fix"])) is not None]
@@ -76,6 +74,10 @@ def depth_sentence(report: dict[str, Any], rows: list[Row], *, shares: bool) -> 
     elif report["verdict"] == "phase_gap":
         parts.append("What the fix would leave on other samples was not measured here.")
     return " ".join(parts)
+
+
+def _diverge(count: int) -> str:
+    return "diverges" if count == 1 else "diverge"
 
 
 def _shares_sentence(rows: list[Row]) -> str:
@@ -137,8 +139,9 @@ def channel_figure_parts(layer: dict[str, Any]) -> tuple[list[Row], list[Row], s
 
 def _channels_sentence(layer: dict[str, Any], worst: Row) -> str:
     return (
-        f"In `{shown(layer['path'])}` {layer['significant_channels']} of {layer['channels']} channels diverge beyond "
-        f"chance. The worst, channel {worst['channel']}, has stored mean {number(worst['stored_mean'])} and variance "
+        f"In `{shown(layer['path'])}` {layer['significant_channels']} of {many(layer['channels'], 'channel')} "
+        f"{_diverge(layer['significant_channels'])} beyond chance. "
+        f"The worst, channel {worst['channel']}, has stored mean {number(worst['stored_mean'])} and variance "
         f"{number(worst['stored_variance'])}; the batch has {number(worst['batch_mean'])} and "
         f"{number(worst['batch_variance'])}."
     )

@@ -56,7 +56,7 @@ def percent(value: object) -> str:
     share = finite(value)
     if share is None:
         return number(value)
-    return "0 %" if abs(share) < SMALLEST_SHARE else f"{share * 100:.3g} %"
+    return "0\u00a0%" if abs(share) < SMALLEST_SHARE else f"{share * 100:.3g}\u00a0%"
 
 
 def moment(seconds: float | None) -> str:
@@ -107,3 +107,8 @@ def bytes_size(count: int) -> str:
         if count >= unit:
             return f"{count / unit:.3g} {name}"
     return f"{count} bytes"
+
+
+def many(count: int, word: str) -> str:
+    """ "1 layer", "53 layers"."""
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
