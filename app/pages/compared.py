@@ -8,7 +8,7 @@ from typing import Any
 from app.pages import charts
 from app.pages.figures import Figure
 from app.pages.layer_rows import positions
-from app.pages.text import Row, finite, number, shown, words
+from app.pages.text import Row, finite, many, number, shown, words
 
 Report = dict[str, Any]
 COLUMNS = [
@@ -147,7 +147,7 @@ def _layers_sentence(rows: list[Row]) -> str:
     pairs = [(finite(row["before"]), finite(row["after"])) for row in rows]
     known = [(one, other) for one, other in pairs if one is not None and other is not None]
     less = sum(1 for one, other in known if other < one)
-    text = f"Of {len(rows)} layers that both have, {less} diverge less after than before."
+    text = f"Of {many(len(rows), 'layer')} in both, {less} diverge{'s' if less == 1 else ''} less after than before."
     if known:
         before, after = max(one for one, _ in known), max(other for _, other in known)
         text += f" The largest divergence was {number(before)} nats before and is {number(after)} after."

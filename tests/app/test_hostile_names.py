@@ -18,7 +18,8 @@ from tests.app.served import Server
 
 HTML = {"Accept": "text/html"}
 UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff]")
-ALLOWED_SCRIPT = "/static/app.js"
+ALLOWED_SCRIPTS = {f"/static/{name}.js" for name in ("app", "copy", "upload")}
+OWN_FORM = re.compile("/diagnose|/compare|/|/diagnoses/[0-9a-f]{32}/report#channels")
 LONGEST_ANSWER = 200_000
 JOBS = re.compile(r'phasegap_jobs_total{cause="(\w+)",code="(\w+)",outcome="(\w+)",verdict="(\w+)"} [0-9.]+')
 KNOWN_LABELS = {*CAUSES, *CATALOG, *VERDICTS, "none", "succeeded", "failed"}
@@ -39,16 +40,40 @@ class _Page(HTMLParser):
         self.sources += [
             value or "" for name, value in attributes if name == "href" and (value or "").startswith("java")
         ]
-        if tag in ("iframe", "object", "embed", "base", "svg"):
+        if tag in ("iframe", "object", "embed", "base", "foreignobject", "image", "use", "animate", "set"):
+            self.handlers.append(tag)
+        if tag == "svg" and dict(attributes).get("class") != "drawing":
             self.handlers.append(tag)
 
 
 def check_page(text: str) -> None:
     page = _Page(text)
     assert page.handlers == []
-    assert set(page.sources) <= {ALLOWED_SCRIPT, "/diagnose", "/"}
+    assert [s for s in page.sources if s not in ALLOWED_SCRIPTS and not OWN_FORM.fullmatch(s)] == []
     assert not UNSEEN.search(text)
     assert len(text) < LONGEST_ANSWER
+
+
+def check_file(text: str) -> None:
+    """The page that is sent to others: one script, ours, and a policy that lets no other run."""
+    page = _Page(text)
+    assert page.handlers == []
+    assert page.sources == []
+    assert text.count("<script>") == 1
+    assert text.count("<style>") == 1
+    assert re.search("script-src &#39;sha256-[A-Za-z0-9+/=]+&#39;", text)
+    assert not UNSEEN.search(text)
+
+
+def check_data(real: Server, diagnosis_id: str) -> None:
+    """No name is a formula to a spreadsheet, nor anything but text."""
+    for name in ("depth", "channels"):
+        for kind, media_type in (("csv", "text/csv"), ("json", "application/json")):
+            answer = real.get(f"/diagnoses/{diagnosis_id}/figures/{name}.{kind}")
+            assert answer.status_code == 200, answer.text
+            assert answer.headers["content-type"].startswith(media_type)
+            assert answer.headers["content-disposition"].startswith("attachment")
+            assert not UNSEEN.search(answer.text)
 
 
 def check_metrics(text: str, plain: str) -> None:
@@ -81,10 +106,20 @@ def test_a_hostile_name_is_text_everywhere(real: Server, files: dict[str, bytes]
         assert len(text) < LONGEST_ANSWER
     frames = texts[-1].strip().split("\n\n")
     assert all({line.partition(":")[0] for line in frame.splitlines()} == {"event", "data", "id"} for frame in frames)
-    for path, query in ((f"/diagnoses/{diagnosis_id}/report", {}), ("/", {}), ("/", {"model_name": plain[:200]})):
+    paths = [
+        (f"/diagnoses/{diagnosis_id}/report", {}),
+        ("/", {}),
+        ("/", {"model_name": plain[:200]}),
+        ("/", {"q": plain[:200]}),
+    ]
+    if kind in SEEN_AS_TEXT:
+        paths.append(("/compare", {"before": diagnosis_id, "after": diagnosis_id}))
+    for path, query in paths:
         check_page(real.client.get(path, params=query, headers=HTML).text)
     if kind in SEEN_AS_TEXT:
         assert json.loads(answer.text)["model"]["name"] == name
+        check_file(real.get(f"/diagnoses/{diagnosis_id}/report.html").text)
+        check_data(real, diagnosis_id)
         given = real.get(f"/diagnoses/{diagnosis_id}/model").headers.get("content-disposition", "")
         assert re.fullmatch(r"attachment; filename(\*=utf-8''[\w.%()+~-]+|=\"[\w.()+ -]+\")", given), given
     check_metrics(real.get("/metrics").text, plain)

@@ -21,6 +21,13 @@ function follow(id, moved, ended) {
   };
 }
 
+/** A cause's or a problem's code as the list shows it. */
+function title(code) {
+  const words = code.replaceAll("_", " ");
+  if (words.startsWith("bn ")) return `Batch normalization: ${words.slice(3)}`;
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
 /** Mark in a list of stages which are over and which is on. */
 function showStage(list, stage) {
   const items = [...list.querySelectorAll("li")];
@@ -77,7 +84,7 @@ function followRow() {
       outcome.textContent = (report ? report.verdict : kind).replaceAll("_", " ");
       outcome.className = `badge ${report ? (report.verdict === "inconclusive" ? "inconclusive" : report.severity) : kind}`;
       const cause = (report && report.primary_cause) || (job.error && job.error.code) || "";
-      row.querySelector("[data-cause]").textContent = cause.replaceAll("_", " ");
+      row.querySelector("[data-cause]").textContent = title(cause);
       if (bar) bar.remove();
       followRow();
     },
