@@ -24,6 +24,7 @@ from app.api.openapi import use_problem_media_type
 from app.api.readiness import Readiness
 from app.api.watch import EndWatch
 from app.pages import comparison, dashboard, docs, reports
+from app.pages.drawing import artist
 from app.pages.rendering import problem_page, waiting_page
 from app.services import Services, Upkeep, prepare
 from app.settings import Settings
@@ -84,4 +85,5 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
         watch.stop()
         readiness.stop()
         upkeep.stop()
+        await asyncio.to_thread(artist.close)
         services.close()

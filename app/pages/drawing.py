@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 import xml.etree.ElementTree as ET  # - only what our own renderer wrote is read
 from functools import lru_cache
 from typing import Any
 
+import structlog
 from markupsafe import Markup
 
-VEGA_LITE = "6.4"
+from app.pages.artist import Artist, NoDrawingError
+
 SVG = "{http://www.w3.org/2000/svg}"
 ELEMENTS = frozenset({"svg", "g", "path", "line", "rect", "circle", "text", "tspan"})
 ATTRIBUTES = frozenset({
@@ -27,6 +28,8 @@ ATTRIBUTES = frozenset({
 PLAIN = re.compile(r"[\w\s#.,()%+-]*")
 """What a value may be made of: numbers, paths, `var(--ink)`. Nothing with a colon, a quote or a bracket of markup."""
 KEPT_DRAWINGS = 64  # A page has about a dozen; reports do not change, so a page looked at again costs nothing.
+
+MISSING = Markup('<p class="muted">The drawing could not be made. Its numbers are there to take along.</p>')
 
 Spec = dict[str, Any]
 
@@ -48,21 +51,22 @@ THEME: Spec = {
     "text": {"color": "var(--ink)", "fontSize": 12},
 }  # fmt: skip
 
-_ONE_AT_A_TIME = threading.Lock()
+log = structlog.get_logger(__name__)
+artist = Artist()
 
 
 def draw(spec: Spec, label: str) -> Markup:
     """The drawing as markup; `label` is what a screen reader says in its place."""
-    return _drawn(json.dumps(spec | {"config": THEME}, sort_keys=True), label)
+    try:
+        return _drawn(json.dumps(spec | {"config": THEME}, sort_keys=True), label)
+    except (NoDrawingError, OSError) as error:
+        log.error("no_drawing", reason=str(error)[:200])
+        return MISSING
 
 
 @lru_cache(maxsize=KEPT_DRAWINGS)
 def _drawn(spec: str, label: str) -> Markup:
-    import vl_convert  # takes 100 MB once it draws: only a process that draws pays for it
-
-    with _ONE_AT_A_TIME:
-        drawing: str = vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE, allowed_base_urls=[])
-    return Markup(clean(drawing, label))  # noqa: S704 - built anew from allowed parts
+    return Markup(clean(artist.draw(spec), label))  # noqa: S704 - built anew from allowed parts
 
 
 def clean(drawing: str, label: str) -> str:
