@@ -51,8 +51,9 @@ def service(real: Server) -> Server:
     return real
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
+    # Closed after these tests: while it is open, an event loop runs, and others' `asyncio.run` would fail.
     with sync_playwright() as playwright:
         # Chromium's own sandbox wants privileges that containers do not give; the pages are our own.
         started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])

@@ -25,7 +25,9 @@ WAIT = {"Prefer": "wait=120"}
 def pair(service: Server, chosen: Files) -> tuple[str, str]:
     """A model before and after its repair."""
     batch = chosen["batch.npz"].read_bytes()
-    first = service.post(chosen["model.keras"].read_bytes(), batch, headers=WAIT).headers["location"]
+    first = service.post(chosen["model.keras"].read_bytes(), batch, model_name="model.keras", headers=WAIT).headers[
+        "location"
+    ]
     repaired = service.get(f"{first}/model").content
     second = service.post(repaired, batch, model_name="fixed.keras", headers=WAIT).headers["location"]
     return first.rpartition("/")[2], second.rpartition("/")[2]
