@@ -22,7 +22,7 @@ from app.jobs.models import Diagnosis
 from app.jobs.store import Filters
 from app.jobs.trends import ModelTrend
 from app.pages.figures import Figure
-from app.pages.rendering import STAGES, render
+from app.pages.rendering import STAGES, data_link, render
 from app.pages.trend_figure import trend_figure
 
 PAGE_LENGTH = 25
@@ -45,6 +45,7 @@ class DashboardContext:
     given: Mapping[str, str]
     trends: list[ModelTrend]
     trend: Figure | None
+    trend_data: Mapping[str, str]
     stages: tuple[str, ...] = ("upload", *STAGES)
     statuses: tuple[str, ...] = STATUSES
     verdicts: tuple[str, ...] = VERDICTS
@@ -82,6 +83,7 @@ def _dashboard(context: Context, given: dict[str, str], since: date | None, curs
     )
     counts, _ = services.store.queue_figures()
     name = given.get("model_name")
+    trend = _trend(context, name) if name else None
     return DashboardContext(
         diagnoses=rows,
         older="?" + urlencode({**given, "cursor": next_cursor}, errors="replace") if next_cursor else None,
@@ -90,8 +92,14 @@ def _dashboard(context: Context, given: dict[str, str], since: date | None, curs
         workers=len(services.workers.live()),
         given=given,
         trends=services.trends.newest_models(),
-        trend=_trend(context, name) if name else None,
+        trend=trend,
+        trend_data=_data(trend) if trend else {},
     )
+
+
+def _data(figure: Figure) -> dict[str, str]:
+    """The figure's data as links that hold them: they are of this moment, and no address of ours keeps them."""
+    return {"CSV": data_link("text/csv", figure.csv()), "JSON": data_link("application/json", figure.json())}
 
 
 def _trend(context: Context, name: str) -> Figure | None:

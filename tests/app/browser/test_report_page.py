@@ -138,6 +138,11 @@ def test_the_list_is_narrowed_down_by_its_address(screen: Screen, service: Serve
     name = report_of(service, pair[0])["model"]["name"]
     page.goto(f"/?model_name={name}")
     expect(page.locator("#figure-trend figcaption")).to_contain_text("the outputs of the phases differed by")
+    with page.expect_download() as waited:
+        page.locator("#figure-trend").get_by_role("link", name="CSV").click()
+    rows = list(csv.DictReader(io.StringIO(Path(waited.value.path()).read_text())))
+    assert {"phase gap", "no phase gap"} <= {row["verdict"] for row in rows}
+    assert pair[0] in [row["id"] for row in rows]
 
 
 def test_a_keyboard_reaches_what_matters(screen: Screen, pair: tuple[str, str]) -> None:
