@@ -1,6 +1,6 @@
 # PhaseGap: one command to see it work (make demo), one to test it (make test). Each sets up what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo serve test test-slow bench quality zoo storm load fuzz fuzz-api check lint format lock audit clean
+.PHONY: help install dev demo serve test test-slow bench quality zoo storm load fuzz fuzz-api check lint format causes lock audit clean
 
 PY := .venv/bin/python
 HOST ?= 127.0.0.1
@@ -62,6 +62,9 @@ check: lint test ## everything that must hold before a commit: lint and test
 format: dev ## put the code into shape
 	@.venv/bin/ruff format .
 	@.venv/bin/ruff check --fix .
+
+causes: dev ## write the reference of all causes, which /causes serves, from the analysis
+	@$(PY) tools/causes.py
 
 lock: dev ## resolve pyproject.toml into requirements/*.txt again
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" sh tools/lock.sh

@@ -33,7 +33,9 @@ class Evidence(Part):
 
 
 class CauseFinding(Part):
-    """One possible cause, benign ones too. `code` is one of the closed list."""
+    """One possible cause, benign ones too. `code` is one of the closed list; `reference` is where the service that made
+    the report explains it.
+    """
 
     code: str
     confidence: float = Field(ge=0, le=1)
@@ -41,6 +43,7 @@ class CauseFinding(Part):
     layers: list[str] = []
     explanation: str
     evidence: list[Evidence] = []
+    reference: str | None = None
 
 
 class RivalVariant(Part):

@@ -23,7 +23,7 @@ from app.api.metrics import HttpMetrics, HttpMetricsMiddleware
 from app.api.openapi import use_problem_media_type
 from app.api.readiness import Readiness
 from app.api.watch import EndWatch
-from app.pages import comparison, dashboard, docs, reports
+from app.pages import causes, comparison, dashboard, docs, reports
 from app.pages.drawing import artist
 from app.pages.rendering import problem_page, waiting_page
 from app.services import Services, Upkeep, prepare
@@ -54,7 +54,7 @@ def create_app(settings: Settings) -> FastAPI:
     api.state.http_metrics = http_metrics
     api.state.problem_page = problem_page
     add_error_handlers(api)
-    for module in (submit, events, diagnoses, health, metrics, docs, dashboard, reports, comparison):
+    for module in (submit, events, diagnoses, health, metrics, causes, docs, dashboard, reports, comparison):
         api.include_router(module.router)
     api.mount("/static", StaticFiles(directory=STATIC), name="static")
     return api

@@ -1,15 +1,18 @@
 """What can be wrong: one file a cause. A cause's code in the report is its file's name.
 
-Each module has `TITLE`, `SOURCE` (where the mechanism is described) and `judge(case) -> Finding | None`, a pure
-function of the measured numbers; where it applies, `RESIDUAL = True` (it stands only where no specific cause does),
-`BENIGN = True` (it says what is as it should be, and answers the question where no fault is loud) and `OUTSIDE = True`
-(a fault that no difference between the phases comes from). To add a cause, add a file and its test; nothing else.
+Each module has `TITLE`, `SOURCE` (where the mechanism is described), the words of the reference that is served under
+`/causes` (`WHAT` it is, how it `LOOKS` in a report, what its pieces of `EVIDENCE` mean, what tells it from its
+`LOOK_ALIKES`) and `judge(case) -> Finding | None`, a pure function of the measured numbers; where it applies,
+`RESIDUAL = True` (it stands only where no specific cause does), `BENIGN = True` (it says what is as it should be, and
+answers the question where no fault is loud) and `OUTSIDE = True` (a fault that no difference between the phases comes
+from). To add a cause, add a file and its test; nothing else.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -26,6 +29,10 @@ class Cause:
     code: str
     title: str
     source: str
+    what: str
+    looks: str
+    evidence: Mapping[str, str]
+    look_alikes: Mapping[str, str]
     residual: bool
     benign: bool
     outside: bool
@@ -47,6 +54,10 @@ def registered() -> tuple[Cause, ...]:
             n,
             m.TITLE,
             m.SOURCE,
+            m.WHAT,
+            m.LOOKS,
+            m.EVIDENCE,
+            m.LOOK_ALIKES,
             getattr(m, "RESIDUAL", False),
             getattr(m, "BENIGN", False),
             getattr(m, "OUTSIDE", False),

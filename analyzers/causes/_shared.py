@@ -7,6 +7,15 @@ import numpy as np
 from analyzers.case import Case, ChannelTrial, LayerCase
 from analyzers.report import Evidence, Severity
 
+EVIDENCE = {
+    "divergence": (
+        "How far a layer's stored statistics lie from those of the batch (Kullback-Leibler, in nats, mean over channels). Held "
+        "against the layer's own noise floor: what chance gives with this many samples."
+    ),
+    "inference_loss": "Loss in the inference phase. Held against the loss in the training phase, on the same samples.",
+}
+"""What the pieces of evidence mean that several causes give."""
+
 SPREAD_EVENLY = 0.3  # Divergence behind the first layer, as a share of its own, that no shift of the input leaves.
 FADED = 0.03  # What nonlinear layers leave of a large shift, as a share ...
 LEFT_BEHIND = 0.02  # ... and of any, in nats beyond the noise floor.

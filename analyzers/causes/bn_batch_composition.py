@@ -13,6 +13,33 @@ from analyzers.report import Evidence
 
 TITLE = "The training phase reads the composition of its batches"
 SOURCE = "Ioffe, Batch Renormalization (2017), section 1: batches of dependent samples; aimerykong/OpenGAN issue 10"
+WHAT = (
+    "If batches were sorted by class, or each came from one domain or one source, the batch's own mean and variance "
+    "say which class or domain it is, and the network learns to read that. At inference one pair of statistics serves "
+    "all, and the hint is gone. Ioffe describes the same for batches of dependent samples; generators that yield one "
+    "class at a time and adversarial training with separate batches of real and generated samples are typical."
+)
+LOOKS = (
+    "The training phase is good on the sample in the order as sent and poor on the same samples shuffled. Or the "
+    "stored statistics are the average over the batches as sent and not those of the samples together. Send the "
+    "sample in the order of training, or this cannot be seen."
+)
+EVIDENCE = {
+    "training_phase_loss_in_shuffled_batches": (
+        "Loss of the training phase after shuffling the sample. Held against the loss in the order as sent."
+    ),
+    "divergence_explained_by_batches_as_sent": (
+        "Share of the divergence that goes where stored statistics are held against the average of the batches as "
+        "sent. Held against the share from which on that is believed."
+    ),
+}
+LOOK_ALIKES = {
+    "bn_small_batch": "At four samples a batch or fewer the size alone does it, whatever the composition.",
+    "bn_statistics_stale": (
+        "Recalibration mends stale statistics. Here it may help a little, and training on shuffled batches is the "
+        "remedy."
+    ),
+}
 
 EXPLAINED = 0.7  # Share of the divergence that goes where batches are held against themselves; by chance, next to none.
 PROBABLE_Z = 2.5  # One-sided chance of 0.6 % that the training phase is no better: the statistics say the same then.

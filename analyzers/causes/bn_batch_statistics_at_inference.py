@@ -9,6 +9,30 @@ from analyzers.wording import plural
 
 TITLE = "Batch statistics are in use at inference"
 SOURCE = "keras-team/keras issue 10381, tensorflow/tensorflow issue 43833: layers called with training=True for good"
+WHAT = (
+    "Somewhere inside the model a layer is called with `training=True` for good, or a mean over the batch is computed "
+    "by hand. Then inference normalizes by the batch, too: what a sample gets depends on the samples beside it, a "
+    "single sample gets nonsense, and the stored statistics are never read. A flag recorded in a functional graph is "
+    "overridden by `predict` and `evaluate`; one that is fixed inside a layer's own `call` is not."
+)
+LOOKS = (
+    "Both phases may agree, which hides it. Layers normalized by their batch although the model was called for "
+    "inference, or a sample's output changes with its neighbours beyond rounding."
+)
+EVIDENCE = {
+    "layers_on_batch_statistics": "Layers that used the batch's statistics in the inference phase. Held against 0.",
+    "difference_by_company": (
+        "How far a sample's output moves when other samples stand beside it, in spreads of the outputs. Held against "
+        "what rounding could leave."
+    ),
+}
+LOOK_ALIKES = {
+    "stochastic_at_inference": (
+        "There the same batch twice gives different outputs; here the same batch gives the same, another batch another."
+    ),
+    "bn_statistics_stale": "Recalibration does nothing here: the statistics are not in use.",
+    "stateful_layers": "State that is carried also changes outputs of repeated calls; a reset of the states tells.",
+}
 
 BY_COMPANY = 1e-3  # Of the outputs' spread: sums in another order leave 1e-6.
 STEADY = 1e-6  # Relative difference of repeated inference above which other things than company change outputs.

@@ -10,6 +10,34 @@ from analyzers.report import Evidence
 
 TITLE = "The statistics were converted wrongly"
 SOURCE = "gzuidhof/nn-transfer pull 3, qqwweee/keras-yolo3 issue 451: conversions between frameworks"
+WHAT = (
+    "Frameworks store batch normalization in different orders and units: gamma, beta, mean, variance here; scale, "
+    "offset, running statistics with another epsilon there; some keep the inverse standard deviation. A script that "
+    "copies by position swaps mean and variance or gamma and beta, or stores the standard deviation, its inverse or "
+    "the square where the variance belongs. The training phase uses none of the stored statistics and looks right."
+)
+LOOKS = (
+    "A phase gap in which every layer with statistics is off by the same rule. Undoing one known conversion makes the "
+    "stored and the batch statistics of all layers agree at once."
+)
+EVIDENCE = {
+    "divergence_with_conversion_undone": (
+        "Mean divergence over layers with the conversion undone. Held against the divergence as stored: it must all "
+        "but vanish."
+    ),
+}
+LOOK_ALIKES = {
+    "bn_statistics_stale": "No rule fits those.",
+    "bn_corrupt_statistics": "That is a matter of single channels; a conversion is one of all.",
+    "input_scaling_mismatch": (
+        "A wrong scale of the input is seen in the first layer; behind it the training phase agrees with what is "
+        "stored."
+    ),
+    "bn_statistics_unconverged": (
+        "A lag pulls variances towards 1, as a root does; but it pulls means towards 0 by the same factor, and a "
+        "conversion leaves them."
+    ),
+}
 
 
 def judge(case: Case) -> Finding | None:

@@ -13,6 +13,34 @@ from analyzers.wording import plural
 
 TITLE = "Stored statistics are corrupt"
 SOURCE = "keras-team/keras issues 9646 and 15210: moving statistics run to infinity, NaN or below zero"
+WHAT = (
+    "A moving average of batches is finite, its variance is not negative, and it lies where the batches lay. Values "
+    "that break this came from somewhere else: a NaN or infinity in one step that the average kept for good (0 times "
+    "NaN is NaN), an overflow in half precision, a batch with one value a channel, a variance that cancellation made "
+    "negative, one wild sample at a momentum that lets it stay. Outputs can be finite all the same, because an "
+    "activation swallows a NaN or the channel matters little."
+)
+LOOKS = (
+    "Layers with status `corrupt`: single channels that store NaN, infinity, a negative variance, exactly 0 where the "
+    "data vary, or values orders of magnitude from what the rest of the layer would expect."
+)
+EVIDENCE = {
+    "corrupt_channels": (
+        "Channels of a layer with values that no average of batches can have. Held against the number of its channels."
+    ),
+}
+LOOK_ALIKES = {
+    "bn_conversion_mismatch": (
+        "Swapped statistics can be negative where a variance should stand, but follow one rule in all layers; then "
+        "that cause is named."
+    ),
+    "input_scaling_mismatch": (
+        "Inputs in other units move all channels of the first layer alike; corruption sits in single ones."
+    ),
+    "bn_statistics_stale": (
+        "Drift of the weights moves many channels by little, not one by a hundred standard deviations."
+    ),
+}
 
 
 def judge(case: Case) -> Finding | None:

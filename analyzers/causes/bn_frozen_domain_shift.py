@@ -9,6 +9,29 @@ from analyzers.report import Evidence
 
 TITLE = "Pre-trained statistics of another domain, kept frozen"
 SOURCE = "keras-team/keras pull 9965: frozen batch normalization under a head that is trained on batch statistics"
+WHAT = (
+    "A body pre-trained on one domain is used on another with batch normalization at momentum 1 (or so close to it "
+    "that statistics cannot move), while the new training runs in the training phase: the head learns from features "
+    "normalized by the new domain's batches. Inference normalizes with the old domain's statistics. Since TensorFlow "
+    "2, and in Keras 3, `trainable = False` puts such a layer into inference mode, where both phases agree; momentum "
+    "1 does not."
+)
+LOOKS = "A phase gap in which the layers that could not move are off, the first of them most, fading with depth."
+EVIDENCE = {
+    "momentum": (
+        "Momentum of the first layer that is off. Held against the value from which on statistics stay where they "
+        "were for thousands of steps."
+    ),
+}
+LOOK_ALIKES = {
+    "input_distribution_shift": (
+        "The same picture at an ordinary momentum: the sample is strange, and nothing was frozen. From the files "
+        "alone a new domain and a wrongly prepared input can be the same evidence; the question is whether production "
+        "data look like this sample."
+    ),
+    "bn_statistics_unconverged": "A lag starts from 0 and 1. Here the stored values are those of other data.",
+    "bn_statistics_stale": "There the divergence does not fade behind the first layers.",
+}
 
 FROZEN = 0.9999  # Momentum from here on keeps statistics where they were for thousands of steps.
 

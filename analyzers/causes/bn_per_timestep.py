@@ -12,6 +12,26 @@ from analyzers.report import Evidence
 
 TITLE = "Batch normalization is applied step by step, and its statistics are those of the last step"
 SOURCE = "tensorflow/tensorflow issue 30109, keras-team/keras issue 16239"
+WHAT = (
+    "In Keras 3 `TimeDistributed(BatchNormalization())` calls the inner layer once for each step of the sequence. "
+    "Training normalizes each step by that step's own batch statistics; the one pair of moving statistics is updated "
+    "at every step, and the last steps of each sequence have the last word. At inference all steps share that pair. "
+    "Keras 2 folds the steps into the batch and has no such fault."
+)
+LOOKS = (
+    "A phase gap in a model with sequences: a layer under `TimeDistributed` with `calls` equal to the number of steps "
+    "diverges, and what it stores is near the statistics of the last step."
+)
+EVIDENCE = {
+    "divergence_of_last_step": (
+        "Divergence of the stored statistics from those of the last step alone. Held against that from all steps "
+        "together."
+    ),
+}
+LOOK_ALIKES = {
+    "bn_statistics_unconverged": "A lag lies between the start and the batch; this lies at the last step.",
+    "bn_statistics_stale": "Taking statistics anew mends stale ones. Here no one pair can do what training did.",
+}
 
 
 def judge(case: Case) -> Finding | None:

@@ -13,6 +13,40 @@ from analyzers.report import Evidence, Severity
 
 TITLE = "Trained on batches too small for batch statistics"
 SOURCE = "Wu and He, Group Normalization (2018), section 1; keras-team/keras issue 8837"
+WHAT = (
+    "The mean and variance of one to four samples are mostly those samples' own. Trained so, the network learns to be "
+    "fed features that each sample normalized for itself: at batch size 1 batch normalization of maps is instance "
+    "normalization. No single pair of stored statistics can give that at inference, however well it was averaged. And "
+    "the average of the variances of tiny batches lies below the variance of all samples together (half of it at "
+    "batch size 2 in dense layers), so even the stored numbers are not the population's."
+)
+LOOKS = (
+    "With the small `batch_size` given, the training phase is good and inference is not; recalibrated statistics "
+    "leave a good part of the difference. Layers look converged when they are held against single batches instead of "
+    "against all samples."
+)
+EVIDENCE = {
+    "loss_left_by_recalibration": (
+        "Loss with statistics taken anew, above that of the training phase. Held against 0: what no statistics can "
+        "give back."
+    ),
+    "difference_from_pooled_statistics": (
+        "How far the outputs of such batches lie from those with pooled statistics. Held against what chance gives."
+    ),
+    "divergence_explained_by_single_batches": (
+        "Share of the divergence that goes where stored statistics are held against the average of single batches. "
+        "Held against the share from which on that is believed."
+    ),
+}
+LOOK_ALIKES = {
+    "bn_statistics_unconverged": "A lag is gone after recalibration; this is not.",
+    "bn_batch_composition": (
+        "The same mechanism in batches of ordinary size that are pure by class or domain; shuffling the sample tells."
+    ),
+    "bn_statistics_stale": (
+        "Statistics of other weights are mended by taking them anew; here that is partial relief at best."
+    ),
+}
 
 SMALL = 4  # Samples: beyond this a batch's mean and variance are within half a standard deviation of the population's.
 KEPT = 0.25  # Share of the training phase's advantage that other statistics leave unrecovered, at the least.

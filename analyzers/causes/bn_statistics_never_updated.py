@@ -12,6 +12,41 @@ from analyzers.wording import plural
 
 TITLE = "Moving statistics were never updated, or not saved"
 SOURCE = "keras-team/keras issues 6752 and 6599: training that never ran the update operations"
+WHAT = (
+    "The moving mean and variance are not trained by gradients: they are updated as a side effect of calling the "
+    "layer with `training=True`. A custom loop that drops these updates, a checkpoint of the trainable weights alone, "
+    "or a converter that leaves them out ends with weights that were trained with batch statistics, and stored "
+    "statistics that still stand at mean 0 and variance 1. Inference then normalizes with numbers that have nothing "
+    "to do with the data."
+)
+LOOKS = (
+    "A phase gap with the training phase as the good one. At least half of the layers have status `never_updated`: "
+    "means exactly 0 and variances exactly 1 in every channel, while kernels, gammas and betas have left their "
+    "initial values."
+)
+EVIDENCE = {
+    "layers_at_initial_statistics": (
+        "Diverging layers that store exactly mean 0 and variance 1. Held against the number of layers that use batch "
+        "statistics."
+    ),
+    "kernels_at_initial_values": (
+        "Layers whose weights look as their initializers draw them. Held against all layers with weights: few of many "
+        "means that the model was trained."
+    ),
+}
+LOOK_ALIKES = {
+    "bn_statistics_unconverged": (
+        "One update at any momentum below 1 leaves a trace; exact zeros and ones mean that there was none."
+    ),
+    "bn_trained_in_inference_mode": (
+        "The stored values look the same. The labels tell: there the inference phase predicts well and other "
+        "statistics make it worse; here they make it better. Without labels the question stays open and confidence is "
+        "lower."
+    ),
+    "weights_untrained": (
+        "There the kernels are at their initial values, too: nothing was trained, or nothing was loaded."
+    ),
+}
 
 MOST = 0.5  # At least half of the layers: a few untouched ones beside converged ones are another story.
 

@@ -23,6 +23,32 @@ SOURCE = (
     "Izmailov et al., Averaging Weights Leads to Wider Optima (2018), section 3.2: averaged weights need new statistics"
 )
 RESIDUAL = True
+WHAT = (
+    "Moving statistics describe what each layer saw with the weights of their time. When weights change without them "
+    "(averaging by EMA or SWA, pruning, quantization, editing, fine-tuning with statistics held still, merging of "
+    "checkpoints), every layer behind the first change gets inputs of another mean and variance than it stored. The "
+    "error grows with depth, since each layer's output feeds the next."
+)
+LOOKS = (
+    "A phase gap in which layers disagree with their own inputs all through the network, those far from the input "
+    "too, and no other explanation predicts the numbers: the `contest` leaves most of the divergence unexplained. It "
+    "is named only where no specific cause is."
+)
+EVIDENCE = {
+    "divergence_behind_first_layer": (
+        "The largest divergence of a layer that does not see the input. Held against that of the layer that does: a "
+        "strange input fades behind the first normalization, other weights do not."
+    ),
+}
+LOOK_ALIKES = {
+    "bn_statistics_unconverged": "A lag moves all channels by one factor towards 0 and 1. Here no factor fits.",
+    "input_distribution_shift": (
+        "A strange sample is seen in the first layers and hardly behind them in the training phase. Without labels "
+        "the two may look alike, and the report then asks which it is."
+    ),
+    "bn_conversion_mismatch": "A wrong conversion is one rule (a swap, a square) that, undone, makes all layers agree.",
+    "bn_frozen_domain_shift": "There momentum is 1 or nearly so, and the shift is largest at the input.",
+}
 
 UNJUDGED = 0.5  # Without labels a sample of another kind leaves the same picture: an even bet.
 QUESTION = (

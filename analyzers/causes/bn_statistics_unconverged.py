@@ -28,6 +28,50 @@ from analyzers.wording import plural
 CODE = "bn_statistics_unconverged"
 TITLE = "Too few updates of the moving statistics for their momentum"
 SOURCE = "Ioffe and Szegedy, Batch Normalization (2015), section 3.1: inference uses moving averages"
+WHAT = (
+    "While a model trains, batch normalization uses the mean and variance of the batch at hand. Beside that it keeps "
+    "moving averages of them for inference, which start at mean 0 and variance 1 and move by `1 - momentum` of the "
+    "way at each step. After n updates at momentum m they still carry m^n of that start. At Keras' default of 0.99 "
+    "five updates leave 95 % of it, and it takes 459 until 1 % is left: a short training, a small data set or a high "
+    "momentum ends before the averages have arrived. The weights are fine; the model that is asked is not the one "
+    "that was trained."
+)
+LOOKS = (
+    "A phase gap with the training phase as the good one. Most or all batch-normalizing layers have status `lagging`, "
+    "and their `effective_updates` are few beside `updates_to_converge`. Stored means lie between 0 and those of the "
+    "batch, stored variances between 1 and those of the batch, all by the same factor. More epochs make the gap "
+    "smaller by themselves."
+)
+EVIDENCE = {
+    "effective_updates": (
+        "Updates that the stored statistics have seen, read from the statistics alone. Held against the number after "
+        "which 1 % of the start is left."
+    ),
+    "optimizer_iterations": (
+        "Steps that the optimizer in the file counts. Held against the effective updates: where the two agree, the "
+        "cause is as good as proved."
+    ),
+    "divergence_explained_by_lag": (
+        "Share of the layers' divergence that one common m^n accounts for. Held against the share from which on a lag "
+        "is believed."
+    ),
+}
+LOOK_ALIKES = {
+    "bn_statistics_never_updated": (
+        "There the stored values are exactly 0 and 1; here they have moved, if only by little."
+    ),
+    "bn_statistics_stale": (
+        "Statistics of other weights fit no m^n: `divergence_explained_by_lag` stays low, and some stored variance "
+        "lies below what the start alone would still contribute."
+    ),
+    "input_scaling_mismatch": (
+        "A wrong scale is one constant factor in the first layers and leaves the layers behind them in order in the "
+        "training phase; a lag is everywhere."
+    ),
+    "bn_trained_in_inference_mode": (
+        "There inference is the phase that predicts well, and recalibrating would break it."
+    ),
+}
 
 
 def judge(case: Case) -> Finding | None:

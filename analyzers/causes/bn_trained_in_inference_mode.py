@@ -14,6 +14,30 @@ from analyzers.wording import plural
 
 TITLE = "The model was trained with batch normalization in inference mode"
 SOURCE = "tensorflow/tensorflow issues 32864 and 36073: the training flag did not reach the layers"
+WHAT = (
+    "If the training flag never reaches the layers (a custom loop that calls `model(x)` without `training=True`, or a "
+    "subclass whose `call` has no `training` argument), batch normalization runs as an identity with a scale and an "
+    "offset during the whole training: it normalizes with mean 0 and variance 1. The weights are fitted around that. "
+    "Inference repeats exactly what was trained; the training phase, with batch statistics, is what the model has "
+    "never seen."
+)
+LOOKS = (
+    "A phase gap the wrong way round: inference predicts well, the training phase does not. Layers store exactly mean "
+    "0 and variance 1. The loss rises when statistics taken from the data are put in."
+)
+EVIDENCE = {
+    "loss_with_calibrated_statistics": (
+        "Inference loss with statistics taken from held-out samples. Held against the loss with the statistics as "
+        "stored, which is lower here."
+    ),
+}
+LOOK_ALIKES = {
+    "bn_statistics_never_updated": (
+        "The same stored values, but there the training phase is the good one and recalibration helps. Taking the one "
+        "for the other breaks a working model."
+    ),
+    "bn_small_batch": "A poor training phase at a tiny batch size with statistics that did move is another fault.",
+}
 
 
 def judge(case: Case) -> Finding | None:

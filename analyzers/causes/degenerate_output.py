@@ -9,6 +9,24 @@ from analyzers.symptoms import CONSTANT, HeadFacts
 TITLE = "The output does not depend on the input"
 SOURCE = "A softmax over one unit is 1 for every input; a dead or zero last layer gives its bias"
 OUTSIDE = True
+WHAT = (
+    "The output is the same whatever comes in. A softmax over one unit is always 1; a last layer with zero weights "
+    "gives its bias; a ReLU that is 0 for every input passes nothing on; a saturated activation hides what varies "
+    "before it. No statistics and no preparation of inputs can change that, and no gradient can, either."
+)
+LOOKS = (
+    "No variation of an output over the samples, in both phases. The report names the layer from which on nothing "
+    "varies, where there is one."
+)
+EVIDENCE = {
+    "variation_over_samples": (
+        "Spread of the output over the samples. Held against the value below which it counts as constant."
+    ),
+}
+LOOK_ALIKES = {
+    "weights_untrained": "An untrained model's output varies, if only by little.",
+    "normalization_layer_not_adapted": "Inputs of a wild scale saturate a sound head; then that is the cause.",
+}
 
 
 def judge(case: Case) -> Finding | None:

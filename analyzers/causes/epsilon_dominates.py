@@ -10,6 +10,23 @@ from analyzers.report import Evidence
 TITLE = "Epsilon is larger than the variance that it should only guard"
 SOURCE = "Ioffe and Szegedy, Batch Normalization (2015), algorithm 1: epsilon is there for numerical stability"
 BENIGN = True
+WHAT = (
+    "Batch normalization divides by the square root of variance plus epsilon; epsilon is there for numerical safety "
+    "(Ioffe and Szegedy, algorithm 1). Where the variance of a layer's input is far below it, the layer divides by a "
+    "constant instead of by a spread, and its output is much smaller than 1. Tiny inputs, tiny weights and an epsilon "
+    "taken over from another framework do that."
+)
+LOOKS = (
+    "Layers whose epsilon is more than three times the variance of most channels, stored and of the batch. Both "
+    "phases do the same, so this alone opens no gap."
+)
+EVIDENCE = {
+    "epsilon": "The layer's epsilon. Held against the median variance of its input over the channels.",
+}
+LOOK_ALIKES = {
+    "bn_conversion_mismatch": "An epsilon of another framework that opens a gap is named there.",
+    "bn_statistics_unconverged": "Stored variances still near 1 on inputs of a tiny variance are a lag.",
+}
 
 # Times the median variance of a layer's channels: the output's spread is then below half of what it should be, since
 # it is the square root of v / (v + epsilon).

@@ -8,6 +8,30 @@ from analyzers.report import Evidence
 
 TITLE = "The colour channels are in the wrong order"
 SOURCE = "Tried on the model: images with reversed channels are run in the inference phase"
+WHAT = (
+    "The images have their colour channels in another order than those of the training: OpenCV reads BGR, Pillow and "
+    "TensorFlow RGB. Each filter of the first layer gets the wrong colour. Batch normalization sees nothing unusual "
+    "in it, and both phases are wrong alike."
+)
+LOOKS = (
+    "Poor figures in both phases on images. Reversing the channels was tried on the model and takes most of the loss "
+    "away, or, without labels, makes the normalizing layers see what they stored."
+)
+EVIDENCE = {
+    "loss_with_channels_reversed": "Inference loss with the channels reversed. Held against the loss as sent.",
+    "accuracy_with_channels_reversed": (
+        "Share of right decisions with the channels reversed. Held against what the model believes that share to be."
+    ),
+    "divergence_with_channels_reversed": (
+        "Mean divergence of what the layers see from what they stored, with the channels reversed. Held against that "
+        "as sent."
+    ),
+}
+LOOK_ALIKES = {
+    "input_scaling_mismatch": "A factor or offset, not an order.",
+    "label_mapping_mismatch": "There the labels are in another order, and no change of the input helps.",
+    "input_distribution_shift": "Other colours in general; reversing restores nothing.",
+}
 
 
 def judge(case: Case) -> Finding | None:

@@ -19,9 +19,37 @@ from analyzers.causes._shared import (
 from analyzers.report import Evidence
 
 TITLE = "The sample is not like the data that the model was trained on"
-SOURCE = "Li et al., Revisiting Batch Normalization for Practical Domain Adaptation (2016): domains differ in these "
-"statistics"
+SOURCE = (
+    "Li et al., Revisiting Batch Normalization for Practical Domain Adaptation (2016): domains differ in these "
+    "statistics"
+)
 RESIDUAL = True
+WHAT = (
+    "The sample differs from the training data in a way that no single factor and offset undoes: another sensor, "
+    "other colours or contrast, one column in another unit, blur, noise, another population. Mean and variance of the "
+    "first features carry the mark of a domain (Li et al.), so the stored ones do not fit; once the first layer has "
+    "normalized the sample by itself, the layers behind find what they know."
+)
+LOOKS = (
+    "A phase gap whose divergence sits in the layers that see the input and fades behind them. It is named only where "
+    "no specific cause is. Where single channels in another unit or light were tried and hold for the layers behind, "
+    "the correction is printed as a hint."
+)
+EVIDENCE = {
+    "divergence_behind_first_layer": (
+        "The largest divergence of a layer that does not see the input. Held against that of the layer that does, "
+        "which is larger here."
+    ),
+    "divergence_behind_after_correction_of_channels": (
+        "Divergence behind the first layers with single channels corrected. Held against that as sent: nothing was "
+        "fitted there, so a fall means that the correction is about right."
+    ),
+}
+LOOK_ALIKES = {
+    "input_scaling_mismatch": "One factor and offset for all channels, which is then named and tried.",
+    "bn_statistics_stale": "Off behind the first layers, too.",
+    "bn_frozen_domain_shift": "The same with momentum at 1: then the training itself ran on the new domain.",
+}
 
 POSSIBLE = 0.4  # Less than that statistics are stale, which needs no strange sample to have been sent.
 TRIED = 0.92  # How sure a correction makes it that holds where it was not fitted.

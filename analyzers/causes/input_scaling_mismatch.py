@@ -19,6 +19,43 @@ from analyzers.report import Evidence
 
 TITLE = "The sample is scaled differently than the training data"
 SOURCE = "Tried on the model: the corrected input is run in the inference phase"
+WHAT = (
+    "The sample was prepared with another factor or offset than the training data: pixels not divided by 255, a mean "
+    "not subtracted, metres for millimetres. In the training phase the first batch normalization takes any factor and "
+    "offset away, so that phase looks well; inference normalizes with statistics of the right scale and gets "
+    "nonsense. It looks exactly like stale statistics, and recalibrating on the sample seems to mend it while it "
+    "spoils the model for its own data: the most dangerous wrong answer that there is."
+)
+LOOKS = (
+    "A phase gap with the first layers off by one and the same factor in all channels, and the layers behind them in "
+    "order in the training phase. The corrected input was run through the model, and inference then agrees with the "
+    "training phase."
+)
+EVIDENCE = {
+    "factor_that_restores": "What the input must be multiplied by. Held against 1.",
+    "offset_that_restores": "What must then be added. Held against 0.",
+    "spread_of_factor_over_channels": (
+        "How much the channels disagree about the factor, as a standard deviation of logarithms. Held against what "
+        "sampling and tolerance allow."
+    ),
+    "divergence_after_correction": (
+        "Divergence of the layers that see the input, with the correction. Held against that without."
+    ),
+    "output_distance_after_correction": (
+        "Distance of inference from the training phase, with the correction. Held against that without."
+    ),
+}
+LOOK_ALIKES = {
+    "bn_statistics_stale": (
+        "Statistics of other weights are off behind the first layers, too, and no factor mends them."
+    ),
+    "input_distribution_shift": "No single factor and offset restores inference there.",
+    "bn_frozen_domain_shift": (
+        "If production data look like this sample, it is no mistake but a new domain, and recalibration is right. "
+        "Only the model's owner knows."
+    ),
+    "bn_conversion_mismatch": "A wrong conversion is seen in all layers, a wrong scale in the first ones.",
+}
 
 USUAL_FACTORS = (1 / 255, 255.0, 1 / 127.5, 127.5, 1.0)  # Pixels to 0..1 and back, to -1..1 and back, an offset alone.
 USUAL_OFFSETS = (0.0, -1.0, 1.0, 127.5)

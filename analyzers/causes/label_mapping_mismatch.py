@@ -10,6 +10,33 @@ from analyzers.symptoms import LabelFacts
 TITLE = "The labels and the model number the classes differently"
 SOURCE = "Kuhn, The Hungarian Method for the Assignment Problem (1955), on the confusion matrix"
 OUTSIDE = True
+WHAT = (
+    "Model and labels number the classes differently: folders listed in another order, numbers from 1 instead of 0, a "
+    "class added or dropped, masks of 0 and 255 where the loss wants 0 and 1. The predictions are right and counted "
+    "as wrong. The best renaming is found on the confusion matrix (an assignment problem, solved after Kuhn) and "
+    "counted on samples that it was not found on."
+)
+LOOKS = (
+    "Accuracy far below what the model believes, often below chance, in both phases alike; one renaming of the "
+    "classes makes it good. Or a loss that makes no sense because the labels are written in other numbers."
+)
+EVIDENCE = {
+    "accuracy_as_sent": "Share of right decisions with the labels as sent. Held against chance.",
+    "accuracy_with_classes_renamed": "The same with the classes renamed. Held against that as sent.",
+    "standard_errors_of_gain": (
+        "By how many standard errors the renaming is better on held-out samples. Held against the number that is "
+        "required."
+    ),
+    "lower_label": "The smaller of two numbers that the labels are written in. Held against 0.",
+    "upper_label": "The larger. Held against 1.",
+    "accuracy_with_labels_0_and_1": "Share of right decisions with these read as 0 and 1. Held against chance.",
+}
+LOOK_ALIKES = {
+    "labels_misaligned": "No renaming helps there: the labels belong to other samples.",
+    "input_channel_order_mismatch": "There the input is at fault, and reversing it restores the model.",
+    "metric_mismatch": "There decisions are right and counted by the wrong rule.",
+    "bn_statistics_unconverged": "A broken phase also has poor accuracy, in one phase only.",
+}
 
 CLEAN = 0.6  # Share of right decisions among those that a renaming changes: a model that errs is not so consistent ...
 AS_BELIEVED = 0.75  # ... or this part of the share that the model itself believes to get right, if that is less.

@@ -15,6 +15,39 @@ SOURCE = (
     "Predictions as sure and as varied as the labels, that agree with them as often as with labels paired at random"
 )
 OUTSIDE = True
+WHAT = (
+    "Samples and labels were shuffled apart: two arrays shuffled with different seeds, a file list sorted in another "
+    "way than its labels, a generator that shuffles under `predict`, a row that one file has more than the other. "
+    "Each label is a real one, and stands beside another sample than its own."
+)
+LOOKS = (
+    "A model that is sure of itself, predicts classes in the proportions of the labels, and agrees with them as often "
+    "as chance, in both phases. In a regression: predictions that vary as much as the labels and do not correlate "
+    "with them. Sometimes another order of the rows, reversed or moved by one, restores the agreement, and is named."
+)
+EVIDENCE = {
+    "accuracy": "Share of right decisions. Held against chance.",
+    "mean_confidence": (
+        "The mean probability that the model gives its decisions. Held against what an unsure model would reach."
+    ),
+    "distance_of_class_histograms": (
+        "How far the proportions of predicted classes lie from those of the labels. Held against the distance up to "
+        "which they count as alike."
+    ),
+    "correlation": "Of predictions and labels in a regression. Held against what chance gives.",
+    "spread_of_predictions": "Spread of the predictions over that of the labels. Held against 1.",
+    "neighbours_share_labels": (
+        "By how many standard deviations of chance similar samples share labels. Held against the number from which "
+        "on nobody can have shuffled them."
+    ),
+}
+LOOK_ALIKES = {
+    "label_mapping_mismatch": "There one renaming of the classes restores the agreement.",
+    "weights_untrained": "An untrained model is not sure of itself.",
+    "input_distribution_shift": (
+        "A good model fails on strange inputs, too; then only another order of the rows speaks against the labels."
+    ),
+}
 
 FEWEST = 24  # Samples: with fewer, chance level and a poor model cannot be told apart in two or three classes.
 SURE = 2.0  # Standard errors below what a model would reach that is right half as often beyond chance as it believes.

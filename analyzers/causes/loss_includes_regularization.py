@@ -8,6 +8,24 @@ from analyzers.report import Evidence
 TITLE = "The loss contains a regularization penalty"
 SOURCE = "Keras adds `model.losses` to the compiled loss in fit and evaluate alike"
 BENIGN = True
+WHAT = (
+    "Keras adds the penalties of regularizers and of `add_loss` to the loss in `fit` and in `evaluate`. A loss that "
+    "is computed by hand from predictions lacks them. With strong weight decay the printed loss can be mostly "
+    "penalty, while the one on the data is small."
+)
+LOOKS = (
+    "The loss on the data and the penalty stand apart in the report (`data_loss`, `regularization_loss`), and the "
+    "penalty is a visible share of the sum."
+)
+EVIDENCE = {
+    "penalty": "What regularizers and added losses put on top. Held against the loss on the data.",
+}
+LOOK_ALIKES = {
+    "metric_mismatch": "There the loss itself does not fit the output.",
+    "bn_statistics_unconverged": (
+        "A penalty is the same in both phases; a gap in the loss on the data is not explained by it."
+    ),
+}
 
 NOTABLE = 0.1  # Share of the loss that the penalty makes up before anybody wonders ...
 SEEN = 0.01  # ... and from which on it is in the digits that are printed.

@@ -9,6 +9,26 @@ from analyzers.symptoms import MetricFacts, Misfit
 TITLE = "The metric or loss does not fit the model's output"
 SOURCE = "Keras' losses and metrics: what `from_logits`, thresholds and the shapes of labels make of an output"
 OUTSIDE = True
+WHAT = (
+    "Keras computes what it is told: binary accuracy on one-hot labels counts entries and is high for any model; a "
+    "threshold of 0.5 on logits is a threshold of 0.62 in probability; `from_logits=True` behind a softmax applies it "
+    "twice; `sparse_` metrics want class numbers and the others one-hot vectors. The model is as good as it is; the "
+    "number says something else."
+)
+LOOKS = (
+    "A metric or loss in the report that differs from the one that fits the output and the labels. The phases may "
+    "agree."
+)
+EVIDENCE = {
+    "<name of the metric or loss>": (
+        "Its value as compiled. Held against the value of the one that fits, whose name stands in the place of the "
+        "unit."
+    ),
+}
+LOOK_ALIKES = {
+    "label_mapping_mismatch": "There the labels are at fault, and every metric is poor.",
+    "loss_includes_regularization": "There the loss is right and contains a second part.",
+}
 
 NOTABLE = 0.02  # Difference of a metric from the one that fits, which is worth a warning.
 NOTABLE_LOSS = 0.05  # The same for a loss, relative to the larger of both.

@@ -9,6 +9,28 @@ from analyzers.report import Evidence
 TITLE = "The phases agree: look elsewhere"
 SOURCE = "Half of all public reports of this symptom are no phase problem"
 BENIGN = True
+WHAT = (
+    "On this sample both phases give the same answers within what chance does. Half of the public reports of a model "
+    "that predicts differently than it trained are of this kind. The usual reasons lie outside of the two files: "
+    "training and validation data differ, the printed training figure is a running average over an epoch in which the "
+    "weights still improved, labels or preprocessing differ between the two pipelines, another checkpoint was loaded."
+)
+LOOKS = (
+    "The verdict `no_phase_gap`. The difference that other statistics would make lies below the noise floor, or is "
+    "too small to matter. Other findings beside it, such as labels in another numbering, are faults outside of the "
+    "phase."
+)
+EVIDENCE = {
+    "systematic_difference": (
+        "What the statistics of the whole sample would change in the inference phase, in spreads of the outputs. Held "
+        "against the noise floor."
+    ),
+}
+LOOK_ALIKES = {
+    "numerical_noise": "Differences at the level of rounding are named for what they are.",
+    "stochastic_layers_expected": "Where random layers open a visible difference, they are the answer.",
+    "bn_batch_statistics_at_inference": "Phases that agree because inference uses the batch, too, are no good news.",
+}
 
 
 def judge(case: Case) -> Finding | None:

@@ -9,6 +9,29 @@ from analyzers.wording import plural
 
 TITLE = "A Normalization layer was never adapted"
 SOURCE = "Keras' documentation of `Normalization`: call `adapt` before training, or give mean and variance"
+WHAT = (
+    "`keras.layers.Normalization` learns mean and variance by `adapt`, not by training. Without that, or when they "
+    "were lost in saving or rebuilding, the layer stands at mean 0 and variance 1 and passes on what comes in. "
+    "Weights that were trained behind an adapted layer then see inputs of another scale, in both phases."
+)
+LOOKS = (
+    "A `Normalization` layer at mean 0 and variance 1, in all features or some, with inputs far from that. Where "
+    "there are labels, the layer was adapted to the sample as a trial, and the loss before and after is given."
+)
+EVIDENCE = {
+    "largest_mean_of_input": (
+        "The largest mean of a feature that reaches the layer. Held against the value from which on an input is not "
+        "standardized."
+    ),
+    "largest_sd_of_input": "The largest standard deviation, likewise.",
+    "loss_with_layer_adapted": "Inference loss with the layer adapted to the sample. Held against the loss as sent.",
+}
+LOOK_ALIKES = {
+    "input_scaling_mismatch": "There the sample was prepared wrongly and the model is in order.",
+    "bn_statistics_never_updated": (
+        "That is `BatchNormalization`, whose training phase does not need stored statistics."
+    ),
+}
 
 MUCH = 0.5  # Share of the loss that adapting must take away before a layer on unremarkable data is blamed.
 

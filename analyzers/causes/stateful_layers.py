@@ -11,6 +11,25 @@ SOURCE = (
     "Miyato et al., Spectral Normalization (2018), section 2.1: one step of power iteration a training step"
 )
 BENIGN = True
+WHAT = (
+    "Recurrent layers with `stateful=True` start each batch from the state that the last batch left. Spectral "
+    "normalization takes a step of its power iteration, and so changes its kernel, whenever it is called in the "
+    "training phase. Both are as designed; both make a second call differ from the first."
+)
+LOOKS = (
+    "The model carries variables from call to call that are neither weights nor moving statistics. The report "
+    "measures every pass from the uploaded state, so that its own figures do not depend on the order of its passes."
+)
+EVIDENCE = {
+    "stateful_layers": "Recurrent layers that keep their state. Held against 0.",
+    "layers_changed_by_a_pass": (
+        "Layers whose own variables a training-phase pass changes, batch normalization aside. Held against 0."
+    ),
+}
+LOOK_ALIKES = {
+    "stochastic_at_inference": "Random draws stay different after a reset of the states.",
+    "bn_batch_statistics_at_inference": "That depends on which samples stand together, not on what was called before.",
+}
 
 
 def judge(case: Case) -> Finding | None:

@@ -10,6 +10,25 @@ TITLE = "Random layers are active at inference"
 SOURCE = (
     "Gal and Ghahramani, Dropout as a Bayesian Approximation (2016), do so on purpose; otherwise it is a stray flag"
 )
+WHAT = (
+    "A dropout, noise or augmentation layer is called with `training=True` at inference, or draws random numbers "
+    "without asking for the flag. Each prediction is then one draw of many. Monte Carlo dropout (Gal and Ghahramani) "
+    "does this on purpose and averages; by accident it makes scores that cannot be repeated."
+)
+LOOKS = (
+    "Inference on the same samples gives other outputs each time. The layers that draw are listed where they could be "
+    "told."
+)
+EVIDENCE = {
+    "difference_of_repeated_inference": (
+        "Relative difference of inference passes with other random draws. Held against what rounding could leave."
+    ),
+}
+LOOK_ALIKES = {
+    "stateful_layers": "Carried state also changes repeated calls, but is the same again after `reset_state()`.",
+    "bn_batch_statistics_at_inference": "There outputs repeat exactly as long as the batch is the same.",
+    "stochastic_layers_expected": "The same layers at work where they belong: in the training phase only.",
+}
 
 REPEATED = 1e-4  # Relative difference of two inference passes with other random draws: far above rounding.
 

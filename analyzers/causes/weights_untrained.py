@@ -9,6 +9,28 @@ from analyzers.wording import plural
 
 TITLE = "The weights are untrained: they were not restored"
 SOURCE = "Glorot and Bengio (2010) and He et al. (2015): the laws that initializers draw from, held against the kernels"
+WHAT = (
+    "The file holds weights as initializers draw them, in all layers or in some: `load_weights` was skipped, failed "
+    "silently, or passed over layers by name or by shape (`by_name`, `skip_mismatch`); a new head was never trained; "
+    "a subclass was rebuilt and only the outer part restored. Kernels are held against the law that their initializer "
+    "draws from (Glorot and Bengio, He et al.); biases and betas of exactly 0 and gammas of exactly 1 bear it out."
+)
+LOOKS = (
+    "Poor figures in both phases, as a rule. Layers are listed whose weights are at their initial values; where the "
+    "optimizer counts steps all the same, the report says so."
+)
+EVIDENCE = {
+    "layers_at_initial_values": (
+        "Layers whose weights look as their initializers draw them. Held against the number of layers with weights."
+    ),
+}
+LOOK_ALIKES = {
+    "bn_statistics_never_updated": "There the weights were trained and only the statistics stand at their start.",
+    "labels_misaligned": "A trained model on foreign labels is sure of itself; an untrained one is not.",
+    "degenerate_output": (
+        "A constant output passes no gradient on, so that untrained weights follow from it; then that cause is named."
+    ),
+}
 
 
 def judge(case: Case) -> Finding | None:

@@ -1,6 +1,7 @@
 """What can be done: one file a remedy, naming the causes that it treats. A remedy's code is its file's name.
 
-Each module has `TITLE`, `TREATS` (codes of causes), `explain(case, finding) -> str` and `snippet(case) -> str | None`.
+Each module has `TITLE`, `WHAT` (what it does, for the reference that is served under `/causes`), `TREATS` (codes of
+causes), `explain(case, finding) -> str` and `snippet(case) -> str | None`; `FORM` where that depends on the case.
 A remedy that changes stored statistics also has `paths(case, finding) -> list[str] | None`, the layers whose statistics
 are taken anew (None for all); one that knows the statistics without data has `constants(case, finding)` instead.
 `analyzers.verification` tries either. One that makes another architecture has `rebuild(model)`, which
@@ -26,6 +27,7 @@ class Remedy:
 
     code: str
     title: str
+    what: str
     treats: tuple[str, ...]
     module: Any
 
@@ -56,6 +58,17 @@ class Remedy:
         return text
 
     @property
+    def form(self) -> str | None:
+        """What the snippet looks like in general, where it depends on the case."""
+        found: str | None = getattr(self.module, "FORM", None)
+        return found
+
+    @property
+    def tries(self) -> bool:
+        """Whether a trial on the model, made while it was measured, can say something of the advice."""
+        return hasattr(self.module, "verification")
+
+    @property
     def constants(self) -> Callable[[Case, Finding], dict[str, Any]] | None:
         """New statistics by layer, where the remedy knows them without taking any from the sample."""
         found: Callable[[Case, Finding], dict[str, Any]] | None = getattr(self.module, "constants", None)
@@ -73,7 +86,7 @@ def registered() -> tuple[Remedy, ...]:
     """All remedies, by code."""
     names = sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
     modules = [(n, importlib.import_module(f"{__name__}.{n}")) for n in names]
-    return tuple(Remedy(n, m.TITLE, tuple(m.TREATS), m) for n, m in modules)
+    return tuple(Remedy(n, m.TITLE, m.WHAT, tuple(m.TREATS), m) for n, m in modules)
 
 
 def for_cause(code: str) -> list[Remedy]:

@@ -6,6 +6,10 @@ from analyzers.case import Case, Finding
 
 TITLE = "Adapt the Normalization layer"
 TREATS = ("normalization_layer_not_adapted",)
+WHAT = (
+    "Calls `adapt` with training data, or gives the layer the mean and variance that it had. If the weights were "
+    "trained behind an adapted layer, that restores the model; if not, adapt before the next training."
+)
 
 
 def explain(case: Case, finding: Finding) -> str:

@@ -10,6 +10,11 @@ from analyzers.causes._conversion import best_conversion, converted_otherwise
 
 TITLE = "Undo the wrong conversion"
 TREATS = ("bn_conversion_mismatch",)
+WHAT = (
+    "Undoes what the converter did to the stored statistics, from the numbers in the file and nothing else. Correct "
+    "the script, convert again, and compare one prediction with the original framework: a script that got one thing "
+    "wrong may have got more wrong."
+)
 
 
 def constants(case: Case, finding: Finding) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]:

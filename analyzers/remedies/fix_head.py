@@ -6,6 +6,10 @@ from analyzers.case import Case, Finding
 
 TITLE = "Repair the last layer"
 TREATS = ("degenerate_output",)
+WHAT = (
+    "Gives the model a head that can vary: a sigmoid on a single unit, or a softmax over one unit a class, with "
+    "weights that are not zero. Then train again."
+)
 
 
 def explain(case: Case, finding: Finding) -> str:

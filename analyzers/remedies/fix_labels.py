@@ -6,6 +6,15 @@ from analyzers.case import Case, Finding
 
 TITLE = "Put the labels right"
 TREATS = ("label_mapping_mismatch", "labels_misaligned")
+WHAT = (
+    "Uses the class list that the model was trained with and keeps samples and labels in one order from file to "
+    "batch: shuffled together or not at all. The model needs no change."
+)
+FORM = (
+    "mine = {0: 1, 1: 0}  # the renaming that the report names: the model's class, the label's class\n"
+    "predicted = [mine.get(c, c) for c in predicted]\n\n"
+    "order = rng.permutation(len(x))\nx, y = x[order], y[order]  # one order for both\n"
+)
 
 
 def explain(case: Case, finding: Finding) -> str:

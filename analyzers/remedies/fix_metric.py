@@ -6,6 +6,10 @@ from analyzers.case import Case, Finding
 
 TITLE = "Use a metric that fits the output"
 TREATS = ("metric_mismatch",)
+WHAT = (
+    "Compiles with the metric or loss that fits the output and the labels: `categorical_accuracy` for one-hot labels, "
+    "`sparse_categorical_accuracy` for class numbers, a threshold of 0 for a logit. No weight is touched."
+)
 
 
 def explain(case: Case, finding: Finding) -> str:

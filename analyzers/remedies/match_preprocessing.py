@@ -10,6 +10,12 @@ from analyzers.report import Verification
 
 TITLE = "Prepare inputs as in training"
 TREATS = ("input_scaling_mismatch", "input_distribution_shift", "input_channel_order_mismatch")
+WHAT = (
+    "Feeds the model what it was trained on: the factor, the offset or the order of channels that was tried on the "
+    "model, or, where no formula restores it, a comparison of both pipelines step by step on one raw sample. Best is "
+    "to put the step into the model itself. The model stays as it is."
+)
+FORM = "x = x / 255  # the correction that the report names; here pixels that were not divided\nmodel.predict(x)\n"
 
 
 def _formula(case: Case) -> str | None:

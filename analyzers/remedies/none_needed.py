@@ -12,6 +12,10 @@ TREATS = (
     "epsilon_dominates",
     "numerical_noise",
 )
+WHAT = (
+    "Nothing in the model needs repair. Compare the same figures on the same data in both phases before changing "
+    "anything."
+)
 
 
 def explain(case: Case, finding: Finding) -> str:

@@ -6,6 +6,11 @@ from analyzers.case import Case, Finding
 
 TITLE = "Pass the training flag"
 TREATS = ("bn_trained_in_inference_mode", "bn_batch_statistics_at_inference", "stochastic_at_inference")
+WHAT = (
+    "Gives every `call` that contains layers a `training` argument, passes it on, and never fixes it to True or False "
+    "inside. A custom loop calls the model with `training=True`. Where the model was trained with batch normalization "
+    "inert, serving needs no change and only the next training does."
+)
 
 
 def explain(case: Case, finding: Finding) -> str:

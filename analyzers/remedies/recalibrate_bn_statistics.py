@@ -14,6 +14,13 @@ TREATS = (
     "bn_statistics_stale",
     "bn_frozen_domain_shift",
 )
+WHAT = (
+    "Runs data once through the model with batch normalization alone in the training phase, in one large batch, and "
+    "keeps what each layer saw as its moving statistics; no weight changes. Layers that lag have their lag undone "
+    "first where that is the better start. Use training data, as many samples as memory holds; `data_plan` in the "
+    "report says how many leave which error. Not for a sample that was prepared differently than the training data: "
+    "it would fit the statistics to the mistake."
+)
 
 MOST = 0.5  # Where half of the layers are at fault, the others were measured behind them: take all anew.
 

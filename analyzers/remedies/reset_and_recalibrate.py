@@ -7,6 +7,11 @@ from analyzers.remedies import _recalibration
 
 TITLE = "Reset the corrupt statistics and recalibrate"
 TREATS = ("bn_corrupt_statistics",)
+WHAT = (
+    "Sets the statistics of the corrupt layers to mean 0 and variance 1 and then takes them anew from data; layers "
+    "with sound statistics keep theirs. The reset matters: 0 times NaN is NaN, so a pass at momentum 0 alone keeps "
+    "it. Then look for what produced the values."
+)
 
 
 def paths(case: Case, finding: Finding) -> list[str] | None:

@@ -6,6 +6,10 @@ from analyzers.case import Case, Finding
 
 TITLE = "Reset the states"
 TREATS = ("stateful_layers",)
+WHAT = (
+    "Calls `reset_state()` on stateful layers before each new sequence, before `evaluate` and before `predict`; or "
+    "builds them with `stateful=False` where no state should pass from batch to batch."
+)
 
 
 def explain(case: Case, finding: Finding) -> str:

@@ -6,6 +6,10 @@ from analyzers.case import Case, Finding
 
 TITLE = "Restore the trained weights"
 TREATS = ("weights_untrained",)
+WHAT = (
+    "Loads the trained weights into the model, checks that they arrived, and saves it again. Without `skip_mismatch` "
+    "a mismatch raises instead of passing silently."
+)
 
 
 def explain(case: Case, finding: Finding) -> str:

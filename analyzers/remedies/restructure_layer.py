@@ -6,6 +6,11 @@ from analyzers.case import Case, Finding
 
 TITLE = "Take batch normalization out of TimeDistributed"
 TREATS = ("bn_per_timestep",)
+WHAT = (
+    "Applies `BatchNormalization` to the whole sequence without the wrapper: axis -1 then normalizes over samples and "
+    "steps together, in both phases alike. Then train again, since the weights were fitted to statistics of single "
+    "steps. `LayerNormalization` is the choice where steps need statistics of their own."
+)
 
 
 def explain(case: Case, finding: Finding) -> str:

@@ -6,6 +6,11 @@ from analyzers.case import Case, Finding
 
 TITLE = "Shuffle the batches and train again"
 TREATS = ("bn_batch_composition",)
+WHAT = (
+    "Train again on batches that mix classes and domains as the whole of the data does. Where streams must stay apart "
+    "(real and generated samples, say), give each its own batch normalization, or use a normalization that ignores "
+    "the batch. Statistics taken anew do not undo what the weights have learned to read."
+)
 
 
 def explain(case: Case, finding: Finding) -> str:

@@ -21,6 +21,7 @@ from app.blobs.local import REPAIRED, REPORT
 from app.inert import inert_json
 from app.jobs.database import is_full_disk
 from app.jobs.states import Claim, Ending
+from app.reference import CAUSES, reference
 from app.sandbox.host import SandboxUnavailable
 from app.sandbox.protocol import Limits, Outcome, Task
 from app.services import Services
@@ -202,6 +203,8 @@ def _completed(claim: Claim, path: Path) -> Report:
     report.id = claim.id
     report.model.sha256 = claim.model_sha256
     report.batch.sha256 = claim.batch_sha256
+    for cause in report.causes:
+        cause.reference = f"{CAUSES}/{cause.code}" if reference().cause(cause.code) else None
     report.timing_s.queue = round(claim.queue_seconds, 6)
     report.timing_s.total = round(report.timing_s.total + claim.queue_seconds, 6)
     return report

@@ -55,6 +55,7 @@ def test_the_description_is_complete(server: Server) -> None:
     one = "/diagnoses/{diagnosis_id}"
     wanted = {("POST", "/diagnose"), ("GET", "/diagnoses"), ("GET", one), ("DELETE", one), ("GET", "/metrics")}
     wanted |= {("GET", f"{one}/{part}") for part in ("report", "model", "events")}
+    wanted |= {("GET", "/causes"), ("GET", "/causes/{code}")}
     assert wanted | {("GET", "/health/live"), ("GET", "/health/ready")} == calls
     submit = schema["paths"]["/diagnose"]["post"]
     fields = submit["requestBody"]["content"]["multipart/form-data"]["schema"]
