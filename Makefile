@@ -1,6 +1,6 @@
 # PhaseGap: one command to see it work (make demo), one to test it (make test). Each sets up what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo serve test test-slow bench quality zoo storm load fuzz fuzz-api check lint format causes lock audit clean
+.PHONY: help install dev otel demo serve test test-slow bench quality zoo storm load fuzz fuzz-api check lint format causes lock audit clean
 
 PY := .venv/bin/python
 HOST ?= 127.0.0.1
@@ -20,6 +20,9 @@ dev:
 
 demo: install ## start the service, diagnose the founding case through HTTP, print the outcome
 	@$(PY) examples/demo.py
+
+otel: install ## what sending traces takes, on top of install
+	@.venv/bin/uv pip install --quiet --python $(PY) --require-hashes -r requirements/otel.txt
 
 serve: install ## the service on its embedded default, until interrupted
 	@exec .venv/bin/phasegap serve --host $(HOST) --port $(PORT) --data-dir $(DATA_DIR)

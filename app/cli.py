@@ -147,11 +147,13 @@ def _default(field: Any) -> object:
 def _begin_process(name: str, parent_pid: int | None, data_dir: Path | None) -> Settings:
     from app.kin import die_with_parent
     from app.logs import configure_logs
+    from app.traces import configure_traces
 
     if parent_pid is not None:
         die_with_parent(parent_pid)
     settings = _settings(data_dir)
     configure_logs(settings, name)
+    configure_traces(settings, name)
     return settings
 
 

@@ -10,6 +10,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+from opentelemetry import trace
 
 from app.inert import spelled_out
 from app.settings import Settings
@@ -19,9 +20,10 @@ MANY_LINES = ("exception", "stack")
 
 def configure_logs(settings: Settings, process: str) -> None:
     """Send our events and the libraries' log records down one pipe."""
-    structlog.contextvars.bind_contextvars(process=process)
     shared: list[Any] = [
+        _naming(process),
         structlog.contextvars.merge_contextvars,
+        add_trace,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -39,6 +41,25 @@ def configure_logs(settings: Settings, process: str) -> None:
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level)
     _tame_libraries()
+
+
+def _naming(process: str) -> Any:
+    """Name the process on every line, of whatever thread."""
+
+    def name(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        event.setdefault("process", process)
+        return event
+
+    return name
+
+
+def add_trace(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Name the trace that the line belongs to, where there is one."""
+    current = trace.get_current_span().get_span_context()
+    if current.is_valid:
+        event["trace_id"] = trace.format_trace_id(current.trace_id)
+        event["span_id"] = trace.format_span_id(current.span_id)
+    return event
 
 
 def _render(settings: Settings) -> list[Any]:

@@ -22,6 +22,7 @@ from app.api.gate import Gate
 from app.api.metrics import HttpMetrics, HttpMetricsMiddleware
 from app.api.openapi import use_problem_media_type
 from app.api.readiness import Readiness
+from app.api.traced import TraceMiddleware
 from app.api.watch import EndWatch
 from app.pages import causes, comparison, dashboard, docs, reports
 from app.pages.drawing import artist
@@ -48,7 +49,11 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,  # a redirect would be built from the Host header
         lifespan=_lifespan,
         default_response_class=StrictJSONResponse,
-        middleware=[Middleware(HttpMetricsMiddleware, metrics=http_metrics), Middleware(Gate, settings=settings)],
+        middleware=[
+            Middleware(TraceMiddleware),
+            Middleware(HttpMetricsMiddleware, metrics=http_metrics),
+            Middleware(Gate, settings=settings),
+        ],
     )
     api.state.settings = settings
     api.state.http_metrics = http_metrics

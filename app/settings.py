@@ -165,9 +165,14 @@ class Settings(BaseSettings):
         "names without a public ending: a web page must not reach a local service under a name of its own.",
     )
 
-    # Logs
+    # Logs and traces
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is logged, to stderr.")
     log_format: Literal["json", "console"] = Field("json", description="One JSON object a line, or for people.")
+    traces_endpoint: str | None = Field(
+        None,
+        description="Where spans are posted to, such as http://127.0.0.1:4318/v1/traces; empty: what OpenTelemetry's "
+        "own variables (OTEL_EXPORTER_OTLP_ENDPOINT and its like) say, and without those nowhere.",
+    )
 
     @field_validator("data_dir", "custom_classes_dir")
     @classmethod

@@ -9,6 +9,7 @@ import uvicorn
 
 from app.main import create_app
 from app.settings import Settings
+from app.traces import end_traces
 from app.wire import BoundedProtocol
 
 
@@ -38,4 +39,5 @@ def serve_web(settings: Settings, listener: socket.socket) -> int:
     )
     server = _Server(config)
     server.run(sockets=[listener])
+    end_traces()
     return 0 if server.started else 1

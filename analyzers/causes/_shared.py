@@ -9,8 +9,8 @@ from analyzers.report import Evidence, Severity
 
 EVIDENCE = {
     "divergence": (
-        "How far a layer's stored statistics lie from those of the batch (Kullback-Leibler, in nats, mean over channels). Held "
-        "against the layer's own noise floor: what chance gives with this many samples."
+        "How far a layer's stored statistics lie from those of the batch (Kullback-Leibler, in nats, mean over "
+        "channels). Held against the layer's own noise floor: what chance gives with this many samples."
     ),
     "inference_loss": "Loss in the inference phase. Held against the loss in the training phase, on the same samples.",
 }

@@ -36,6 +36,7 @@ def problem_response(problem: Problem) -> ProblemResponse:
 
 def error_response(request: Request, problem: Problem) -> Response:
     """A problem for programs; for a browser a page that says the same."""
+    request.app.state.http_metrics.problems.labels(problem.code).inc()  # a code of the catalogue, never the client's
     if not wants_html(request):
         return problem_response(problem)
     page = request.app.state.problem_page(problem.document())

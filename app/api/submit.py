@@ -12,9 +12,12 @@ import hashlib
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
+import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
+from opentelemetry import trace
 from starlette.requests import ClientDisconnect
 
 from app.api.answers import model_response, report_response
@@ -28,11 +31,13 @@ from app.jobs.models import Diagnosis
 from app.jobs.states import Submission
 from app.services import Services
 from app.settings import Settings
+from app.traces import current_traceparent
 
 KEY_LIMIT = 255
 FULL_SECONDS = 0.1
 """How long a queue that was found full is taken for full unasked: a crowd that is refused must cost next to nothing."""
 
+log = structlog.get_logger(__name__)
 router = APIRouter(tags=["diagnoses"])
 
 
@@ -50,7 +55,10 @@ async def diagnose(request: Request) -> Response:
     _check_length(request, context)
     async with _place_in_queue(context):
         submission = await _receive(request, context)
+        submission = replace(submission, traceparent=current_traceparent())
+        _note_size(request, submission)
         diagnosis = await asyncio.to_thread(_accept, context, submission, key_hash)
+    _note_accepted(diagnosis)
     if wants_html(request):
         return RedirectResponse(f"/diagnoses/{diagnosis.id}/report", status_code=303)
     await context.watch.ended(diagnosis.id, 0.0 if diagnosis.status not in ("queued", "running") else waiting.seconds)
@@ -126,6 +134,23 @@ async def _receive(request: Request, context: Context) -> Submission:
     finally:
         if not received:
             await asyncio.shield(asyncio.to_thread(blobs.discard, diagnosis_id))
+
+
+def _note_size(request: Request, submission: Submission) -> None:
+    seen = request.app.state.http_metrics.upload_bytes
+    seen.labels("model").observe(submission.model_bytes)
+    seen.labels("batch").observe(submission.batch_bytes)
+
+
+def _note_accepted(diagnosis: Diagnosis) -> None:
+    trace.get_current_span().set_attribute("phasegap.diagnosis_id", diagnosis.id)
+    log.info(
+        "accepted",
+        diagnosis_id=diagnosis.id,
+        status=diagnosis.status,
+        model_bytes=diagnosis.model_bytes,
+        batch_bytes=diagnosis.batch_bytes,
+    )
 
 
 async def _paced(stream: AsyncIterator[bytes], limit: asyncio.Timeout, settings: Settings) -> AsyncIterator[bytes]:

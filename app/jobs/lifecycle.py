@@ -84,7 +84,7 @@ class Lifecycle:
 
     def let_go(self, claim: Claim) -> bool:
         """Put a run back that its worker gives up on purpose; it does not count as a crash."""
-        return self._requeue(claim.id, claim.attempt, "running", crashes=0)
+        return self._requeue(claim.id, claim.attempt, "running", "let_go")
 
     def lost(self, diagnosis_id: str, attempt: int, detail: str | None = None) -> bool:
         """A running job whose process died: back into the queue, or given up after too many deaths."""
@@ -96,13 +96,13 @@ class Lifecycle:
             return False
         if crashes + 1 >= self._attempts_limit:
             return self._give_up(diagnosis_id, attempt, crashes + 1, detail)
-        return self._requeue(diagnosis_id, attempt, "running", crashes=1)
+        return self._requeue(diagnosis_id, attempt, "running", "lost", crashes=1)
 
     def stranded(self, diagnosis_id: str, attempt: int) -> bool:
         """A waiting job whose run the queue will not hand out: enqueue it anew."""
-        return self._requeue(diagnosis_id, attempt, "queued", crashes=0)
+        return self._requeue(diagnosis_id, attempt, "queued", "stranded")
 
-    def _requeue(self, diagnosis_id: str, attempt: int, status: str, crashes: int) -> bool:
+    def _requeue(self, diagnosis_id: str, attempt: int, status: str, reason: str, crashes: int = 0) -> bool:
         changed = _guarded(diagnosis_id, attempt, status).values(
             status="queued",
             attempt=Diagnosis.attempt + 1,
@@ -117,6 +117,7 @@ class Lifecycle:
                 return False
             record_event(session, diagnosis_id, "queued", _state("queued", "queued", 0.0))
             self._engine.enqueue(session, (diagnosis_id, attempt + 1))
+            tallies.add(session, [(tallies.REQUEUED, tallies.label(reason), 1.0)])
             return True
 
     def _give_up(self, diagnosis_id: str, attempt: int, crashes: int, detail: str | None) -> bool:
@@ -186,4 +187,5 @@ def _claim(row: Diagnosis, now_s: float) -> Claim:
         model_sha256=row.model_sha256,
         batch_sha256=row.batch_sha256,
         options=row.options,
+        traceparent=row.traceparent,
     )

@@ -52,6 +52,7 @@ class Diagnosis(Base):
     error_detail: Mapped[str | None] = mapped_column(sa.Text)
     has_repaired_model: Mapped[bool] = mapped_column(sa.Boolean, default=False)
     edition: Mapped[str | None] = mapped_column(sa.String(32))
+    traceparent: Mapped[str | None] = mapped_column(sa.String(64))
 
     @property
     def file_name(self) -> str:

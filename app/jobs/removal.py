@@ -22,6 +22,7 @@ from app.jobs.store import JobStore
 BARE: dict[str, Any] = {
     "options": {},
     "note": None,
+    "traceparent": None,
     "model_stem": "",
     "model_name": "",
     "content_hash": "",

@@ -22,7 +22,7 @@ ENDED: tuple[Status, ...] = ("succeeded", "failed", "cancelled")
 
 @dataclass(frozen=True)
 class Submission:
-    """What was uploaded and asked for, ready to become a job. `folder` names it in the blob store's incoming area."""
+    """What was uploaded and asked for, ready to become a job. `traceparent`: the request, as W3C writes it."""
 
     id: str
     model_stem: str
@@ -34,6 +34,7 @@ class Submission:
     batch_bytes: int
     options: dict[str, Any]
     content_hash: str
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Claim:
     model_sha256: str
     batch_sha256: str
     options: dict[str, Any]
+    traceparent: str | None = None
 
     @property
     def queue_seconds(self) -> float:
@@ -71,3 +73,5 @@ class Ending:
     has_repaired_model: bool = False
     stage_seconds: dict[str, float] = field(default_factory=dict)
     edition: str | None = None
+    limit: str | None = None
+    peak_memory_bytes: int | None = None

@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.errors import InvalidRequest, NotFound
+from app.jobs import tallies
 from app.jobs.database import Database, db_now
 from app.jobs.engine import Engine
 from app.jobs.events import record_event
@@ -55,6 +56,7 @@ class JobStore:
             changed = sa.update(Diagnosis).where(Diagnosis.id == submission.id)
             session.execute(changed.values(started_at=db_now(), **ending_values(ending)))
             record_ending(session, submission.id, 1, ending, "same content")
+            tallies.add(session, [(tallies.REUSED, "", 1.0)])
 
         return self._submit(submission, key_hash, end)
 
@@ -166,6 +168,7 @@ def _row(submission: Submission) -> Diagnosis:
         batch_sha256=submission.batch_sha256,
         model_bytes=submission.model_bytes,
         batch_bytes=submission.batch_bytes,
+        traceparent=submission.traceparent,
     )
 
 

@@ -1,4 +1,5 @@
-"""Numbers that only grow: jobs by how they ended, seconds by stage. Written with the settlement, read by `/metrics`.
+"""Numbers that only grow: jobs by how they ended, seconds by stage, memory. Written with what they count, read by
+`/metrics`.
 
 They live in the database because workers count and web processes are asked; they outlive both, and the jobs themselves.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -15,16 +17,38 @@ from sqlalchemy.orm import Session
 from app.jobs.database import Database
 from app.jobs.models import Tally
 from app.jobs.states import Ending
+from app.reference import reference
 
 JOBS = "jobs"
-STAGE_COUNT = "stage_count"
-STAGE_SUM = "stage_seconds"
-STAGE_BUCKET = "stage_bucket"
+LIMITS = "limits"
+REQUEUED = "requeued"
+REUSED = "reused"
 BUCKETS_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+MIB = 1024 * 1024
+BUCKETS_BYTES = tuple(float(n * MIB) for n in (256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 8192, 16384))
+"""An empty guest has 250 MiB, which it shares with its warm parent; by default it may have 4 GiB."""
 LABEL = re.compile(r"[a-z0-9_]{1,64}")
 DISTINCT_LIMIT = 500
 
 Increment = tuple[str, str, float]
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """A histogram with one label, as tallies: the sum by label, and the count by label and upper bound."""
+
+    sums: str
+    counts: str
+    bounds: tuple[float, ...]
+
+    def increments(self, name: str | None, value: float) -> list[Increment]:
+        """What one observation adds."""
+        bound = next((str(b) for b in self.bounds if value <= b), "inf")
+        return [(self.sums, label(name), value), (self.counts, f"{label(name)}|{bound}", 1.0)]
+
+
+STAGES = Distribution("stage_seconds", "stage_bucket", BUCKETS_SECONDS)
+MEMORY = Distribution("guest_memory_sum", "guest_memory_bucket", BUCKETS_BYTES)
 
 
 def label(value: str | None) -> str:
@@ -38,16 +62,15 @@ def job_labels(outcome: str, verdict: str | None, cause: str | None, code: str |
 
 def increments_of(ending: Ending) -> list[Increment]:
     """What one settlement adds."""
-    found: list[Increment] = [
-        (JOBS, job_labels(ending.status, ending.verdict, ending.primary_cause, ending.error_code), 1.0)
-    ]
+    known = ending.primary_cause is None or reference().cause(ending.primary_cause) is not None
+    cause = ending.primary_cause if known else "other"
+    found: list[Increment] = [(JOBS, job_labels(ending.status, ending.verdict, cause, ending.error_code), 1.0)]
     for stage, seconds in ending.stage_seconds.items():
-        bucket = next((bound for bound in BUCKETS_SECONDS if seconds <= bound), "inf")
-        found += [
-            (STAGE_COUNT, label(stage), 1.0),
-            (STAGE_SUM, label(stage), seconds),
-            (STAGE_BUCKET, f"{label(stage)}|{bucket}", 1.0),
-        ]
+        found += STAGES.increments(stage, seconds)
+    if ending.limit is not None:
+        found.append((LIMITS, label(ending.limit), 1.0))
+    if ending.peak_memory_bytes:
+        found += MEMORY.increments(ending.status, float(ending.peak_memory_bytes))
     return found
 
 

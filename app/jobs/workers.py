@@ -60,6 +60,10 @@ class WorkerRegistry:
         """The workers that live, as far as rows, clock and locks tell."""
         return [worker for worker, silence_s in self._rows() if not self._is_dead(worker, silence_s)]
 
+    def longest_silence_s(self) -> float:
+        """Seconds since the heartbeat of the living worker that has been silent longest; 0 where none lives."""
+        return max((s for worker, s in self._rows() if not self._is_dead(worker, s)), default=0.0)
+
     def bury(self) -> list[str]:
         """Remove the rows and lock files of dead workers, and return their ids."""
         dead = [worker.id for worker, silence_s in self._rows() if self._is_dead(worker, silence_s)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import signal
 
 from analyzers.wording import size
-from app.sandbox.protocol import Outcome
+from app.sandbox.protocol import Limit, Outcome
 
 
 def cancelled() -> Outcome:
@@ -21,6 +21,7 @@ def timed_out(seconds: float) -> Outcome:
     return Outcome(
         kind="timed_out",
         code="deadline_exceeded",
+        limit="wall_time",
         detail=f"The diagnosis took longer than the {seconds:g} seconds that it may take. Send fewer samples or "
         "smaller inputs; if the model itself contains a loop that does not end, it cannot be diagnosed.",
     )
@@ -31,6 +32,7 @@ def cpu_used_up(seconds: float) -> Outcome:
     return Outcome(
         kind="timed_out",
         code="deadline_exceeded",
+        limit="cpu_time",
         detail=f"The diagnosis used more than the {seconds:g} seconds of processor time that it may use, summed over "
         "all cores. Send fewer samples or smaller inputs.",
     )
@@ -41,6 +43,7 @@ def out_of_memory(limit: int) -> Outcome:
     return Outcome(
         kind="out_of_memory",
         code="out_of_memory",
+        limit="memory",
         detail=f"Model and batch together need more than the {size(limit)} of memory that a diagnosis may use. Send "
         "fewer samples, smaller inputs, or a smaller version of the model.",
     )
@@ -51,6 +54,7 @@ def machine_out_of_memory() -> Outcome:
     return Outcome(
         kind="out_of_memory",
         code="out_of_memory",
+        limit="machine_memory",
         detail="The machine that ran the diagnosis had no memory left. Send fewer samples or a smaller version of the "
         "model, or try again when the service is less busy.",
     )
@@ -61,6 +65,7 @@ def too_much_output(limit: int) -> Outcome:
     return Outcome(
         kind="refused",
         code="payload_too_large",
+        limit="output",
         detail=f"The diagnosis would have written more than the {size(limit)} that it may write, an unpacked batch and "
         "a repaired copy of the model included. Send fewer samples or a smaller version of the model.",
     )
@@ -71,6 +76,7 @@ def disk_full() -> Outcome:
     return Outcome(
         kind="crashed",
         code="insufficient_storage",
+        limit="disk",
         detail="The service has no disk space left to run the diagnosis. Try again later.",
     )
 
@@ -78,24 +84,27 @@ def disk_full() -> Outcome:
 def started_programs() -> Outcome:
     """The guest had child processes, which no diagnosis needs."""
     return _unsafe(
+        "processes",
         "The model tried to start other programs while it was loaded or run. Save it without custom code and "
-        "send it again."
+        "send it again.",
     )
 
 
 def too_many_threads(limit: int) -> Outcome:
     """The guest had more threads than TensorFlow ever starts."""
     return _unsafe(
+        "threads",
         f"The model started more than {limit} threads while it was loaded or run, which no model needs. Save it "
-        "without custom code and send it again."
+        "without custom code and send it again.",
     )
 
 
 def forbidden_call() -> Outcome:
     """The guest asked the kernel for something that no diagnosis needs."""
     return _unsafe(
+        "calls",
         "The model tried to do something that no model needs to do while it is loaded or run, and was stopped. "
-        "Save it without custom code and send it again."
+        "Save it without custom code and send it again.",
     )
 
 
@@ -142,5 +151,5 @@ def _crashed(detail: str, code: str = "worker_crashed") -> Outcome:
     return Outcome(kind="crashed", code=code, detail=detail)
 
 
-def _unsafe(detail: str) -> Outcome:
-    return Outcome(kind="refused", code="model_unsafe", detail=detail)
+def _unsafe(limit: Limit, detail: str) -> Outcome:
+    return Outcome(kind="refused", code="model_unsafe", detail=detail, limit=limit)

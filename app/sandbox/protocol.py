@@ -23,6 +23,9 @@ MOST_THREADS = 256 + 32 * (os.cpu_count() or 1)
 NOTE = r"^[ -~]{1,160}$"
 """A note beside the progress: a line of plain ASCII, since it comes from the guest and may quote a stranger's file."""
 
+Limit = Literal["memory", "machine_memory", "wall_time", "cpu_time", "output", "disk", "processes", "threads", "calls"]
+"""What a run ran into, where it was ended for that."""
+
 OutcomeKind = Literal["succeeded", "refused", "timed_out", "out_of_memory", "crashed", "cancelled"]
 
 
@@ -86,7 +89,8 @@ class Outcome(BaseModel):
 
     Unless it succeeded, `detail` is for the model's owner and `code` is a problem code of the public contract (none
     where the run was cancelled: whoever cancelled knows). A run is worth repeating only where `kind` is `crashed` and
-    `code` is `worker_crashed`. `repaired_file` is relative to the job folder.
+    `code` is `worker_crashed`. `limit`, for the operator, is what it ran into. `repaired_file` is relative to the job
+    folder.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -94,6 +98,7 @@ class Outcome(BaseModel):
     kind: OutcomeKind
     code: str | None = None
     detail: str | None = None
+    limit: Limit | None = None
     repaired_file: str | None = None
     peak_memory_bytes: int | None = None
     seconds: float = 0.0

@@ -23,6 +23,7 @@ from app.locks import is_abandoned
 from app.sandbox.host import REHEARSAL_PREFIX, IsolationTooWeak
 from app.services import Services, Upkeep, prepare
 from app.settings import Settings
+from app.traces import end_traces
 from app.worker.edition import edition_of
 from app.worker.runner import JobRunner, RunsTasks
 
@@ -130,6 +131,7 @@ def clear_dead_scratch(scratch: Path, services: Services) -> None:
 def run_worker(settings: Settings, sandbox: RunsGuests) -> None:
     """Run a worker in this process and leave it. Queue threads that are parked must not keep a process alive."""
     code = WorkerProcess(settings, sandbox).run()
+    end_traces()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -25,6 +25,8 @@ from app.reference import CAUSES, reference
 from app.sandbox.host import SandboxUnavailable
 from app.sandbox.protocol import Limits, Outcome, Task
 from app.services import Services
+from app.traces import span
+from app.worker.traced import RunTrace, traced_run
 
 PROGRESS_PAUSE_S = 0.25
 
@@ -72,30 +74,35 @@ class JobRunner:
         try:
             claim = self._services.lifecycle.claim(diagnosis_id, attempt, self._worker_id)
             if claim is not None:
-                self._run_claimed(claim)
+                with traced_run(claim) as run:
+                    self._run_claimed(claim, run)
         finally:
             self.held.discard(diagnosis_id)
 
-    def _run_claimed(self, claim: Claim) -> None:
+    def _run_claimed(self, claim: Claim, run: RunTrace) -> None:
         folder = self._scratch / f"{claim.id}-{claim.attempt}"
         try:
-            self._conclude(claim, folder, self._execute(claim, folder))
+            outcome = self._execute(claim, folder, run)
+            with span("settle"):
+                self._conclude(claim, folder, outcome, run)
         except SandboxUnavailable as error:
-            log.error("sandbox_unavailable", diagnosis_id=claim.id, attempt=claim.attempt, reason=str(error)[-2000:])
+            log.error("sandbox_unavailable", reason=str(error)[-2000:])
             self._services.lifecycle.lost(claim.id, claim.attempt)  # not the job's fault: it gets another run
         except Exception as error:
             if self._services.lifecycle.holds(claim):  # else its files were taken away under it
-                log.exception("job_failed_in_worker", diagnosis_id=claim.id, attempt=claim.attempt)
+                log.exception("job_failed_in_worker")
                 self._services.lifecycle.settle(claim, _fault(error))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _execute(self, claim: Claim, folder: Path) -> Outcome:
+    def _execute(self, claim: Claim, folder: Path, run: RunTrace) -> Outcome:
         self._fill(claim, folder)
-        watch = _Watch(self._services, claim, self._shutting_down)
-        return self._sandbox.run(
+        watch = _Watch(self._services, claim, self._shutting_down, run)
+        outcome = self._sandbox.run(
             folder, _task(claim), self._limits(), on_progress=watch.on_progress, should_stop=watch.should_stop
         )
+        run.end(outcome)
+        return outcome
 
     def _fill(self, claim: Claim, folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
@@ -113,25 +120,33 @@ class JobRunner:
             threads=settings.guest_threads,
         )
 
-    def _conclude(self, claim: Claim, folder: Path, outcome: Outcome) -> None:
-        log.info("run_ended", diagnosis_id=claim.id, attempt=claim.attempt, kind=outcome.kind, code=outcome.code)
+    def _conclude(self, claim: Claim, folder: Path, outcome: Outcome, run: RunTrace) -> None:
+        log.info("run_ended", kind=outcome.kind, code=outcome.code, limit=outcome.limit)
         lifecycle = self._services.lifecycle
         if outcome.kind == "cancelled":
             if self._shutting_down() and lifecycle.let_go(claim):
-                log.info("job_let_go", diagnosis_id=claim.id, attempt=claim.attempt)
+                log.info("job_let_go")
         elif outcome.kind == "crashed" and outcome.code == "worker_crashed":
             lifecycle.lost(claim.id, claim.attempt, outcome.detail)
-        elif not lifecycle.settle(claim, self._ending(claim, folder, outcome)):
+        elif not lifecycle.settle(claim, self._ending(claim, folder, outcome, run)):
             self._services.blobs.remove_attempt(claim.id, claim.attempt)
             if not self._services.store.known_among([claim.id]):
                 self._services.blobs.remove(claim.id)
 
-    def _ending(self, claim: Claim, folder: Path, outcome: Outcome) -> Ending:
+    def _ending(self, claim: Claim, folder: Path, outcome: Outcome, run: RunTrace) -> Ending:
         if outcome.kind != "succeeded":
-            return Ending("failed", error_code=outcome.code or "internal", error_detail=outcome.detail)
+            return Ending(
+                "failed",
+                error_code=outcome.code or "internal",
+                error_detail=outcome.detail,
+                limit=outcome.limit,
+                peak_memory_bytes=outcome.peak_memory_bytes,
+            )
         report = _completed(claim, folder / "out" / REPORT)
         repaired = folder / outcome.repaired_file if outcome.repaired_file else None
         self._keep(claim, folder, report, repaired)
+        seconds = report.timing_s.model_dump()
+        run.found(report.verdict, seconds)
         return Ending(
             "succeeded",
             model_name=report.model.name[:200],
@@ -140,8 +155,9 @@ class JobRunner:
             severity=report.severity,
             headline=report.headline[:2000],
             has_repaired_model=repaired is not None,
-            stage_seconds=report.timing_s.model_dump(),
+            stage_seconds=seconds,
             edition=self._edition,
+            peak_memory_bytes=outcome.peak_memory_bytes,
         )
 
     def _keep(self, claim: Claim, folder: Path, report: Report, repaired: Path | None) -> None:
@@ -155,10 +171,11 @@ class JobRunner:
 class _Watch:
     """What the sandbox asks and tells while a run goes on, without asking the database more than is useful."""
 
-    def __init__(self, services: Services, claim: Claim, shutting_down: Callable[[], bool]) -> None:
+    def __init__(self, services: Services, claim: Claim, shutting_down: Callable[[], bool], run: RunTrace) -> None:
         self._services = services
         self._claim = claim
         self._shutting_down = shutting_down
+        self._run = run
         self._next_look_s = 0.0
         self._unwanted = False
         self._told = ("", 0.0, 0.0)
@@ -171,6 +188,7 @@ class _Watch:
         return self._unwanted or self._shutting_down()
 
     def on_progress(self, stage: str, fraction: float, note: str | None) -> None:
+        self._run.note(stage)
         told_stage, told_fraction, told_at_s = self._told
         now_s = time.monotonic()
         if note is None and stage == told_stage and (fraction <= told_fraction or now_s - told_at_s < PROGRESS_PAUSE_S):

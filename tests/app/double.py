@@ -1,7 +1,7 @@
 """A worker with a sandbox that plays a script instead of running a model, to test everything around it quickly.
 
-The script is JSON after the first four bytes of the model file: {"kind", "code", "detail", "seconds", "repaired",
-"mention"}. Run as a program it takes the options of `phasegap worker`.
+The script is JSON after the first four bytes of the model file: {"kind", "code", "detail", "limit", "peak", "seconds",
+"repaired", "mention"}. Run as a program it takes the options of `phasegap worker`.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ class ScriptedSandbox:
                 return Outcome(kind="cancelled")
             time.sleep(0.02)
         if steps.get("kind", "succeeded") != "succeeded":
-            return Outcome(kind=steps["kind"], code=steps.get("code"), detail=steps.get("detail", "as the script says"))
+            detail = steps.get("detail", "as the script says")
+            known = {"code": steps.get("code"), "limit": steps.get("limit"), "peak_memory_bytes": steps.get("peak")}
+            return Outcome(kind=steps["kind"], detail=detail, **known)
         return _succeed(job_folder, task, steps)
 
 
@@ -69,7 +71,7 @@ def _succeed(job_folder: Path, task: Task, steps: dict[str, Any]) -> Outcome:
         repaired = "out/repaired.keras"
     report = canned_report(task.diagnosis_id, steps.get("name", "tiny"), steps.get("mention", "nothing"))
     (out / "report.json").write_text(report.model_dump_json())
-    return Outcome(kind="succeeded", repaired_file=repaired)
+    return Outcome(kind="succeeded", repaired_file=repaired, peak_memory_bytes=steps.get("peak"))
 
 
 def canned_report(diagnosis_id: str, name: str, mention: str) -> Report:
@@ -122,6 +124,7 @@ def main() -> None:
     from app.kin import die_with_parent
     from app.logs import configure_logs
     from app.settings import Settings
+    from app.traces import configure_traces
     from app.worker.process import run_worker
 
     parser = argparse.ArgumentParser()
@@ -129,6 +132,7 @@ def main() -> None:
     die_with_parent(parser.parse_args().parent_pid)
     settings = Settings()
     configure_logs(settings, "worker")
+    configure_traces(settings, "worker")
     run_worker(settings, ScriptedSandbox())
 
 

@@ -1,0 +1,98 @@
+"""What `/metrics` says of the whole installation: out of the database, which web processes and workers share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from app import __version__
+from app.jobs import tallies
+from app.services import Services
+
+Tallies = dict[str, dict[str, float]]
+
+
+class JobCollector(Collector):
+    """Figures of all jobs, read when they are asked for. Each web process gives the same: take the largest."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._state()
+        yield from self._bounds()
+        found = tallies.read(self._services.database)
+        yield _jobs(found.get(tallies.JOBS, {}))
+        yield _histogram(
+            found,
+            tallies.STAGES,
+            HistogramMetricFamily(
+                "phasegap_stage_duration_seconds", "Time that succeeded jobs spent in each stage.", labels=["stage"]
+            ),
+        )
+        yield _histogram(
+            found,
+            tallies.MEMORY,
+            HistogramMetricFamily(
+                "phasegap_guest_peak_memory_bytes", "Peak memory of the process of each job.", labels=["outcome"]
+            ),
+        )
+        yield _counter(found, tallies.LIMITS, "phasegap_limits_hit", "Jobs ended because they ran into it.", "limit")
+        yield _counter(found, tallies.REQUEUED, "phasegap_jobs_requeued", "Runs put back into the queue.", "reason")
+        reused = found.get(tallies.REUSED, {}).get("", 0.0)
+        yield CounterMetricFamily("phasegap_reports_reused", "Jobs answered without a run: same content.", reused)
+
+    def _state(self) -> Iterator[Metric]:
+        counts, oldest_s = self._services.store.queue_figures()
+        yield GaugeMetricFamily("phasegap_queue_depth_jobs", "Jobs that wait.", counts.get("queued", 0))
+        yield GaugeMetricFamily("phasegap_running_jobs", "Jobs that run.", counts.get("running", 0))
+        yield GaugeMetricFamily("phasegap_queue_oldest_age_seconds", "Age of the oldest waiting job.", oldest_s)
+        workers = self._services.workers.live()
+        yield GaugeMetricFamily("phasegap_workers", "Workers that live.", len(workers))
+        yield GaugeMetricFamily("phasegap_worker_slots", "Jobs they can run at a time.", sum(w.slots for w in workers))
+        yield GaugeMetricFamily(
+            "phasegap_worker_silence_seconds",
+            "Age of the oldest heartbeat of a living worker.",
+            self._services.workers.longest_silence_s(),
+        )
+        free_bytes = self._services.blobs.free_bytes()
+        yield GaugeMetricFamily("phasegap_disk_free_bytes", "Free space where uploads and results are.", free_bytes)
+
+    def _bounds(self) -> Iterator[Metric]:
+        settings = self._services.settings
+        yield GaugeMetricFamily("phasegap_queue_limit_jobs", "Jobs that may wait.", settings.queue_limit_jobs)
+        yield GaugeMetricFamily(
+            "phasegap_guest_memory_limit_bytes", "Memory that a job may have.", settings.guest_memory_limit_bytes
+        )
+        build = GaugeMetricFamily("phasegap_build_info", "The version that answers.", labels=["version"])
+        build.add_metric([__version__], 1.0)
+        yield build
+
+
+def _jobs(counts: dict[str, float]) -> Metric:
+    names = ["outcome", "verdict", "cause", "code"]
+    family = CounterMetricFamily("phasegap_jobs", "Jobs that ended, by how.", labels=names)
+    for joined, count in counts.items():
+        labels = joined.split("|") if joined.count("|") == len(names) - 1 else ["other"] * len(names)
+        family.add_metric(labels, count)
+    return family
+
+
+def _counter(found: Tallies, metric: str, name: str, meaning: str, label: str) -> Metric:
+    family = CounterMetricFamily(name, meaning, labels=[label])
+    for value, count in found.get(metric, {}).items():
+        family.add_metric([value], count)
+    return family
+
+
+def _histogram(found: Tallies, of: tallies.Distribution, family: HistogramMetricFamily) -> Metric:
+    counts = found.get(of.counts, {})
+    for label, total in found.get(of.sums, {}).items():
+        running, points = 0.0, []
+        for bound in (*(str(b) for b in of.bounds), "inf"):
+            running += counts.get(f"{label}|{bound}", 0.0)
+            points.append(("+Inf" if bound == "inf" else bound, running))
+        family.add_metric([label], points, sum_value=total)
+    return family
