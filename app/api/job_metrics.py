@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import get_args
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from app import __version__
+from app.errors import CATALOG
 from app.jobs import tallies
+from app.sandbox.protocol import Limit
 from app.services import Services
 
 Tallies = dict[str, dict[str, float]]
@@ -39,8 +42,10 @@ class JobCollector(Collector):
                 "phasegap_guest_peak_memory_bytes", "Peak memory of the process of each job.", labels=["outcome"]
             ),
         )
-        yield _counter(found, tallies.LIMITS, "phasegap_limits_hit", "Jobs ended because they ran into it.", "limit")
-        yield _counter(found, tallies.REQUEUED, "phasegap_jobs_requeued", "Runs put back into the queue.", "reason")
+        limits = get_args(Limit)
+        yield _counter(found, tallies.LIMITS, "phasegap_limits_hit", "Jobs ended for running into it.", "limit", limits)
+        again = "Runs put back into the queue."
+        yield _counter(found, tallies.REQUEUED, "phasegap_jobs_requeued", again, "reason", tallies.REASONS)
         reused = found.get(tallies.REUSED, {}).get("", 0.0)
         yield CounterMetricFamily("phasegap_reports_reused", "Jobs answered without a run: same content.", reused)
 
@@ -74,15 +79,17 @@ class JobCollector(Collector):
 def _jobs(counts: dict[str, float]) -> Metric:
     names = ["outcome", "verdict", "cause", "code"]
     family = CounterMetricFamily("phasegap_jobs", "Jobs that ended, by how.", labels=names)
-    for joined, count in counts.items():
+    failures = {tallies.job_labels("failed", None, None, code): 0.0 for code in CATALOG}
+    for joined, count in (failures | counts).items():
         labels = joined.split("|") if joined.count("|") == len(names) - 1 else ["other"] * len(names)
         family.add_metric(labels, count)
     return family
 
 
-def _counter(found: Tallies, metric: str, name: str, meaning: str, label: str) -> Metric:
+def _counter(found: Tallies, metric: str, name: str, meaning: str, label: str, known: Iterable[str]) -> Metric:
+    """A counter with one label. What is known begins at 0: of a series that begins at 1 no increase is ever seen."""
     family = CounterMetricFamily(name, meaning, labels=[label])
-    for value, count in found.get(metric, {}).items():
+    for value, count in (dict.fromkeys(known, 0.0) | found.get(metric, {})).items():
         family.add_metric([value], count)
     return family
 
