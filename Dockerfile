@@ -49,6 +49,7 @@ COPY --from=web-env /opt/phasegap/.venv .venv
 COPY LICENSE pyproject.toml ./
 COPY analyzers analyzers
 COPY app app
+COPY phasegap phasegap
 USER 10001:10001
 VOLUME /data
 EXPOSE 8000
@@ -63,6 +64,7 @@ COPY --from=gpu-env /opt/phasegap/.venv .venv
 COPY LICENSE pyproject.toml ./
 COPY analyzers analyzers
 COPY app app
+COPY phasegap phasegap
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER 10001:10001
 VOLUME /data
@@ -75,6 +77,7 @@ COPY --from=worker-env /opt/phasegap/.venv .venv
 COPY LICENSE pyproject.toml ./
 COPY analyzers analyzers
 COPY app app
+COPY phasegap phasegap
 USER 10001:10001
 VOLUME /data
 STOPSIGNAL SIGTERM

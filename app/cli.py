@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,9 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from app import __version__
+from app.extras import missing_extra
 from app.settings import ENV_PREFIX, Settings, load_settings
-
-EXIT_INPUT_AT_FAULT = 2
+from app.shell import commands
+from app.shell.gate import EXIT_INPUT_AT_FAULT, EXIT_NO_ANSWER
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -98,42 +98,7 @@ def hash_key(key: Annotated[str, typer.Option(prompt=True, hide_input=True, help
     typer.echo(hashlib.sha256(key.encode()).hexdigest())
 
 
-@cli.command()
-def diagnose(
-    model: Annotated[Path, typer.Argument(help="The saved model.", exists=True, dir_okay=False)],
-    batch: Annotated[Path, typer.Argument(help="The sample batch.", exists=True, dir_okay=False)],
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Batch size of the training.")] = None,
-    loss: Annotated[str | None, typer.Option(help="Keras identifier that replaces the compiled loss.")] = None,
-    metrics: Annotated[str | None, typer.Option(help="Keras identifiers, comma-separated.")] = None,
-    reported: Annotated[str | None, typer.Option(help='Figures seen while training: {"accuracy": 1.0}.')] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Same input and seed: same report.")] = 0,
-    label_column: Annotated[str | None, typer.Option(help="Label column of a CSV or Parquet batch.")] = None,
-    custom_classes: Annotated[
-        list[str] | None, typer.Option(help="Module that registers classes which the model uses; may be repeated.")
-    ] = None,
-    repaired: Annotated[Path | None, typer.Option(help="Where to write the repaired model, if there is one.")] = None,
-) -> None:
-    """Diagnose a model on a sample batch in this process, without a server. Only for models that you trust."""
-    from app.local import diagnose_locally
-
-    options: dict[str, Any] = {
-        "batch_size": batch_size,
-        "loss": loss,
-        "metrics": metrics,
-        "seed": seed,
-        "label_column": label_column,
-        "repaired_path": repaired,
-    }
-    problem = diagnose_locally(model, batch, reported, options, custom_classes or [], as_json=as_json)
-    if problem is not None:
-        if as_json:
-            typer.echo(json.dumps(problem))
-        else:
-            from app.terminal import print_problem
-
-            print_problem(problem)
-        raise typer.Exit(EXIT_INPUT_AT_FAULT)
+commands.register(cli)
 
 
 def _settings(data_dir: Path | None) -> Settings:
@@ -168,6 +133,12 @@ def main() -> None:
             name = ENV_PREFIX + "_".join(str(part) for part in item["loc"]).upper()
             typer.echo(f"{name}: {item['msg']}", err=True)
         sys.exit(EXIT_INPUT_AT_FAULT)
+    except ModuleNotFoundError as error:
+        advice = missing_extra(error.name)
+        if advice is None:
+            raise
+        typer.echo(advice, err=True)
+        sys.exit(EXIT_NO_ANSWER)
 
 
 if __name__ == "__main__":

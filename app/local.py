@@ -8,54 +8,46 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from app.errors import Problem, problem_document
+from app.errors import InputProblem, InvalidRequest
 from app.sandbox.custom import CustomClassesUnusable, register
+from phasegap.progress import line, shown
 
 
 def diagnose_locally(
-    model: Path,
-    batch: Path,
-    reported: str | None,
-    options: dict[str, Any],
-    custom_classes: Sequence[str] = (),
-    *,
-    as_json: bool,
-) -> dict[str, Any] | None:
-    """Diagnose and print the report. Returns a problem document where the input is at fault.
+    model: Path, batch: Path, options: dict[str, Any], custom_classes: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The report on a model in this process. `custom_classes` are modules to import first, from the current folder too.
 
-    `custom_classes` are modules to import first, looked for in the current folder too.
+    Raises:
+        Problem: the input is at fault.
     """
     _import_quietly()
     try:
         register(custom_classes, Path.cwd() if custom_classes else None)
     except CustomClassesUnusable as error:
-        return problem_document("invalid_request", f"{str(error)[0].upper()}{str(error)[1:]}.")
+        raise InvalidRequest(f"{str(error)[0].upper()}{str(error)[1:]}.") from error
     import analyzers
     from analyzers.errors import AnalysisError
 
     try:
-        figures = _figures(reported)
-        report = analyzers.diagnose_files(
-            model, batch, reported=figures, progress=_progress(), found=_found(), **options
-        )
+        with shown(True) as tell:
+            report = analyzers.diagnose_files(model, batch, progress=tell, found=line, **options)
     except AnalysisError as error:
-        return problem_document(error.code, str(error))
-    except Problem as problem:
-        return problem.document()
-    if as_json:
-        print(report.model_dump_json(indent=2))
-    else:
-        _print(report.model_dump(mode="json"), options.get("repaired_path"))
-    return None
+        raise InputProblem(error.code, str(error)) from error
+    found: dict[str, Any] = report.model_dump(mode="json")
+    return found
 
 
-def _print(report: dict[str, Any], repaired: Path | None) -> None:
-    from app.terminal import print_report
+def figures_of(reported: str | None) -> dict[str, float] | None:
+    """The figures of `--reported`.
 
-    print_report(report)
-    if any(remedy["repaired_model"] for remedy in report["remedies"]):
-        hint = "A repaired model can be had: run this again with --repaired PATH."
-        print(hint if repaired is None else f"The repaired model: {repaired}")
+    Raises:
+        InvalidRequest: they are no JSON object of numbers.
+    """
+    from app.api.options import parse_options
+
+    figures: dict[str, float] | None = parse_options({"reported": reported or ""}).get("reported")
+    return figures
 
 
 def _import_quietly() -> None:
@@ -70,26 +62,3 @@ def _import_quietly() -> None:
         os.dup2(spoken, 2)
         os.close(spoken)
         os.close(silence)
-
-
-def _figures(reported: str | None) -> dict[str, float] | None:
-    from app.api.options import parse_options
-
-    figures: dict[str, float] | None = parse_options({"reported": reported or ""}).get("reported")
-    return figures
-
-
-def _progress() -> Any:
-    """Shows stages on a terminal; says nothing where the output is read by a program."""
-    if not sys.stderr.isatty():
-        return None
-
-    def show(stage: str, fraction: float) -> None:
-        print(f"\r{stage:<10} {fraction:4.0%}", end="" if fraction < 1 else "\n", file=sys.stderr, flush=True)
-
-    return show
-
-
-def _found() -> Any:
-    """Shows on a terminal what was found in the model file."""
-    return (lambda line: print(f"\r{line}", file=sys.stderr)) if sys.stderr.isatty() else None

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-CODE = ("app", "analyzers", "examples", "benchmarks", "tools")
+CODE = ("app", "analyzers", "phasegap", "examples", "benchmarks", "tools")
 TEXT_SUFFIXES = {".py", ".md", ".toml", ".sh", ".txt", ".html", ".css", ".js", ".yaml", ".yml", ".ini", ".mako"}
 LONGEST_FILE = 300
 LONGEST_FUNCTION = 40
@@ -110,7 +110,7 @@ def _is_number(node: ast.expr | None) -> bool:
 HEAVY = ("tensorflow", "keras", "numpy", "scipy", "h5py", "pyarrow")
 
 
-@pytest.mark.parametrize("module", ["app.main", "app.cli", "app.services", "analyzers", "analyzers.report"])
+@pytest.mark.parametrize("module", ["app.main", "app.cli", "app.services", "analyzers", "analyzers.report", "phasegap"])
 def test_starts_without_the_analysis(module: str) -> None:
     """The web process and the command line start in a fraction of a second, and in a tenth of the memory."""
     program = f"import sys, {module}; print([name for name in {HEAVY!r} if name in sys.modules])"

@@ -1,0 +1,54 @@
+"""The client: ask a PhaseGap service from Python why a Keras model predicts differently than it trains.
+
+    import phasegap
+
+    client = phasegap.Client("http://127.0.0.1:8000")
+    report = client.diagnose(model, x, y)  # a live Keras model, a path or bytes
+    print(report.summary())
+    report.apply(model)  # puts the verified statistics into the live model
+
+Needs neither Keras nor NumPy of its own: it uses those that the caller has imported.
+"""
+
+from __future__ import annotations
+
+from phasegap.applying import Applied, LayerChange
+from phasegap.client import Client
+from phasegap.errors import (
+    ApplyRefused,
+    Busy,
+    DiagnosisCancelled,
+    InputProblem,
+    NotFinishedInTime,
+    NotFound,
+    PhaseGapError,
+    Problem,
+    ReportUnreadable,
+    ServiceFault,
+    ServiceUnreachable,
+    Unauthorized,
+)
+from phasegap.jobs import Job, JobProgress, JobSummary
+from phasegap.report import Report
+
+__all__ = [
+    "Applied",
+    "ApplyRefused",
+    "Busy",
+    "Client",
+    "DiagnosisCancelled",
+    "InputProblem",
+    "Job",
+    "JobProgress",
+    "JobSummary",
+    "LayerChange",
+    "NotFinishedInTime",
+    "NotFound",
+    "PhaseGapError",
+    "Problem",
+    "Report",
+    "ReportUnreadable",
+    "ServiceFault",
+    "ServiceUnreachable",
+    "Unauthorized",
+]
