@@ -138,7 +138,7 @@ def _check_moved(moved: list[tuple[Any, Any, Any]]) -> None:
     if foreign:
         shown = ", ".join(f"`{plain(name)}`" for name in foreign[:3])
         raise ApplyRefused(
-            f"This model's weights are not those that were diagnosed (it differs in {len(foreign)}, such as {shown}), and "
+            f"This model's weights are not those that were diagnosed ({len(foreign)} differ, such as {shown}), and "
             "statistics belong to the weights that they were taken with. Diagnose it as it is now."
         )
     if not moved:
@@ -168,12 +168,12 @@ def _others(model: Any, weights: list[Any]) -> list[Any]:
 def _value(variable: Any) -> Any:
     import numpy as np  # the caller's: there is no Keras without it
 
-    return np.array(variable)
+    return np.asarray(variable).copy()
 
 
 def _same(one: Any, other: Any) -> bool:
     """Equal to the last bit: so NaN equals itself."""
-    return one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
+    return bool(one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes())
 
 
 def _assign(values: list[tuple[Any, Any]]) -> None:

@@ -144,13 +144,16 @@ class Report:
                 lines.append(
                     f"{plain(name)}: inference {number(value)}, training phase {number(training.metrics.get(name))}"
                 )
-            rms, floor = number(difference.relative_output_rms), number(difference.noise_floor)
-            lines.append(f"outputs differ by {rms} (relative RMS); by chance {floor}")
+            floor = number(difference.noise_floor)
+            chance = "how much by chance, so few samples cannot tell" if floor == "NaN" else f"by chance {floor}"
+            lines.append(f"outputs differ by {number(difference.relative_output_rms)} (relative RMS); {chance}")
         lines += [f"cause: {c.code}, confidence {c.confidence:.0%}, {c.severity}" for c in data.causes]
         if self.fix is not None:
             lines.append(f"fix: {plain(self.fix.title)} [{self.fix.verification.status.replace('_', ' ')}]")
         if self.repair is not None:
-            lines.append("a repaired model is there: report.download_repaired(path), or report.apply(model)")
+            untested = self.repair.verification.status != "verified"
+            call = f"report.apply(model{', allow_not_tested=True' if untested else ''})"
+            lines.append(f"a repaired model is there: report.download_repaired(path), or {call}")
         return "\n".join(lines)
 
     def to_json(self, indent: int | None = 2) -> str:

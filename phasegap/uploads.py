@@ -74,7 +74,7 @@ def batch_part(x: Any, y: Any = None, sample_weight: Any = None) -> Iterator[Par
         import numpy as np  # the caller's: whoever has arrays has it
 
         path = Path(folder) / "batch.npz"
-        np.savez(path, **arrays)  # type: ignore[arg-type]
+        np.savez(path, **arrays)
         yield Part(path.name, path)
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from app.errors import InvalidRequest
 from app.shell.delivery import Delivery
 from app.shell.gate import EXIT_STATUSES, FailOn
 
@@ -85,10 +86,13 @@ def report(
     def run() -> dict[str, Any]:
         from app.shell.remote import fetched, read
 
+        is_saved = source == STANDARD_INPUT or source.endswith(REPORT_FILE_SUFFIX) or Path(source).is_file()
+        if is_saved and repaired is not None:
+            raise InvalidRequest("A repaired model is fetched from a service: name the diagnosis by its id.")
         if source == STANDARD_INPUT:
             return read(None, sys.stdin.read())
-        if source.endswith(REPORT_FILE_SUFFIX) or Path(source).is_file():
-            return read(Path(source))
+        if is_saved:
+            return read(_there(source))
         import phasegap
 
         with phasegap.Client(server) as client:
@@ -115,6 +119,12 @@ def watch(
             return watched(client, diagnosis, wait_seconds)
 
     raise typer.Exit(Delivery("model", as_json, fail_on=fail_on, print_report=_print_summary).outcome_of(run))
+
+
+def _there(source: str) -> Path:
+    if not Path(source).is_file():
+        raise InvalidRequest(f"There is no file {source}.")
+    return Path(source)
 
 
 def _print_summary(report: dict[str, Any]) -> None:

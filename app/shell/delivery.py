@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from app.errors import Problem, problem_document
+from app.extras import missing_extra
 from app.shell.gate import EXIT_FINE, EXIT_GATE, EXIT_INPUT_AT_FAULT, EXIT_NO_ANSWER, FailOn, fails
 
 NOT_AT_FAULT = ("unauthorized", "too_many_requests", "queue_full", "insufficient_storage", "worker_crashed", "internal")
@@ -40,6 +41,10 @@ class Delivery:
             return self._problem(problem.document())
         except NoAnswer as error:
             return self._problem(problem_document("internal", str(error)) | {"title": "No answer"})
+        except ModuleNotFoundError as error:
+            if (advice := missing_extra(error.name)) is None:
+                raise
+            return self._problem(problem_document("internal", advice) | {"title": "No answer"})
         except Exception:
             traceback.print_exc()  # 1 would say that something was found
             return EXIT_NO_ANSWER

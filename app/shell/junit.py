@@ -13,13 +13,14 @@ from xml.etree import ElementTree
 from app.shell.gate import FailOn, is_at_least
 
 SUITE = "phasegap"
+VERDICT = "phases_agree"
 LINE_END = "\n"
 
 
 def junit_of_report(report: dict[str, Any], level: FailOn) -> bytes:
     """The XML for a finished diagnosis."""
     suite, cases = _suite(report["model"]["name"], report["timing_s"]["total"])
-    verdict = _case(cases, "verdict", report["verdict"].replace("_", " "))
+    verdict = _case(cases, "verdict", VERDICT)
     if level is FailOn.INCONCLUSIVE and report["verdict"] == "inconclusive":
         _child(verdict, "failure", report["headline"], "inconclusive")
     elif report["verdict"] == "phase_gap" and is_at_least(report["severity"], level.severity):
@@ -42,9 +43,7 @@ def junit_of_report(report: dict[str, Any], level: FailOn) -> bytes:
 def junit_of_problem(problem: dict[str, Any], model: str) -> bytes:
     """The XML for a diagnosis that could not be made."""
     suite, cases = _suite(model, 0.0)
-    _child(
-        _case(cases, "verdict", "diagnosis"), "error", problem.get("detail") or "", problem.get("code") or "internal"
-    )
+    _child(_case(cases, "verdict", VERDICT), "error", problem.get("detail") or "", problem.get("code") or "internal")
     return _finished(suite, cases)
 
 
