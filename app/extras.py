@@ -14,9 +14,9 @@ def missing_extra(module: str | None) -> str | None:
     top = (module or "").partition(".")[0]
     if top in WORKER:
         return (
-            f"This needs the analysis, which is not installed ({top}): pip install 'phasegap[worker]', "
+            f"This needs the analysis, which is not installed ({top}): pip install '.[worker]' in a checkout, "
             "or name a running service with --server."
         )
     if top in WEB:
-        return f"This needs the service, which is not installed ({top}): pip install 'phasegap[web,worker]'."
+        return f"This needs the service, which is not installed ({top}): pip install '.[web,worker]' in a checkout."
     return None

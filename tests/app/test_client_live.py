@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 import phasegap
 from tests import specimens
 from tests.app.double import canned_report
-from tests.app.served import Server
+from tests.app.served import ROOT, Server
 
 
 def sick() -> Any:
@@ -103,3 +104,13 @@ def test_a_file_is_as_good_as_a_live_model(
     report.apply(model)
     for one, another in zip(specimens.norms(model), specimens.norms(twin), strict=True):
         np.testing.assert_allclose(one.moving_mean, another.moving_mean, rtol=1e-5, atol=1e-6)
+
+
+def test_the_example_of_the_readme(real: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    (block,) = [block for block in blocks if "phasegap.Client" in block]
+    x, y = specimens.data(128, seed=9)
+    exec(block.replace("http://127.0.0.1:8000", real.url), {"model": sick(), "x": x, "y": y})
+    told = capsys.readouterr().out
+    for part in ("bn_statistics_unconverged", "share_of_gap", "new moving statistics in 3 layers"):
+        assert part in told

@@ -8,6 +8,7 @@ import os
 import pty
 import subprocess
 import sys
+import termios
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -154,9 +155,9 @@ def test_reports_are_turned_into_other_forms(server: Server, sent: Any, tmp_path
 
 def test_a_terminal_sees_how_far_it_is(server: Server, sent: Any) -> None:
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
     command = [sys.executable, "-m", "app.cli", "diagnose", *sent(seconds=0.5), "--server", server.url, "--json"]
-    environment = os.environ | {"COLUMNS": "80"}
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=theirs, env=environment, check=True)
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=theirs, check=True)
     os.close(theirs)
     seen = b""
     with contextlib.suppress(OSError):  # how the end of a terminal reads
@@ -195,7 +196,7 @@ def test_the_light_install_asks_a_service_and_says_what_else_needs(server: Serve
     done = bare("diagnose", *sent(name="light"), "--server", server.url, "--fail-on", "warning")
     assert done.returncode == 1, done.stderr
     assert "light" in done.stdout
-    for command, extra in (("diagnose", "phasegap[worker]"), ("serve", "phasegap[web,worker]")):
+    for command, extra in (("diagnose", ".[worker]"), ("serve", ".[web,worker]")):
         told = bare(command, *(sent() if command == "diagnose" else []))
         assert told.returncode == 3, told.stderr
         assert extra in told.stderr

@@ -55,8 +55,22 @@ def test_the_curl_examples(server: Server) -> None:
     assert (FOUNDING.folder / "repaired.keras").stat().st_size > 1_000_000
 
 
+@pytest.mark.slow
+def test_the_gate_example(server: Server, tmp_path: Path) -> None:
+    (block,) = [block for block in BLOCKS if "--fail-on" in block]
+    told = _done(block.replace("phasegap.xml", f"{tmp_path}/j.xml").replace("phasegap.sarif", f"{tmp_path}/s"), server)
+    assert told.returncode == 1, told.stderr
+    assert "bn_statistics_unconverged" in told.stdout
+    for name in ("j.xml", "s"):
+        assert b"bn_statistics_unconverged" in (tmp_path / name).read_bytes()
+
+
 def _run(block: str, server: Server) -> str:
-    script = block.replace("127.0.0.1:8000", f"{server.host}:{server.port}")
-    done = subprocess.run(["bash", "-euc", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = _done(block, server)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def _done(block: str, server: Server) -> subprocess.CompletedProcess[str]:
+    script = block.replace("127.0.0.1:8000", f"{server.host}:{server.port}")
+    return subprocess.run(["bash", "-euc", script], cwd=ROOT, capture_output=True, text=True, check=False)
