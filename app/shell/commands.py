@@ -57,18 +57,28 @@ def diagnose(
         raise typer.BadParameter("a service has the classes that its operator registered; leave it out with --server")
 
     def run() -> dict[str, Any]:
-        from app.local import diagnose_locally, figures_of
+        from app.local import figures_of
 
         options["reported"] = figures_of(reported)
-        if server is None:
-            return diagnose_locally(model, batch, {**options, "repaired_path": repaired}, custom_classes or [])
-        import phasegap
-        from app.shell.remote import diagnose_remotely
-
-        with phasegap.Client(server) as client:
-            return diagnose_remotely(client, model, batch, options, repaired, wait_seconds)
+        return _diagnosed(model, batch, options, custom_classes or [], repaired, server, wait_seconds)
 
     raise typer.Exit(delivery.outcome_of(run))
+
+
+def _diagnosed(
+    model: Path, batch: Path, options: dict[str, Any], custom_classes: list[str], repaired: Path | None,
+    server: str | None, wait_seconds: float,
+) -> dict[str, Any]:  # fmt: skip
+    """The report, made in this process or by a service."""
+    if server is None:
+        from app.local import diagnose_locally
+
+        return diagnose_locally(model, batch, {**options, "repaired_path": repaired}, custom_classes)
+    import phasegap
+    from app.shell.remote import diagnose_remotely
+
+    with phasegap.Client(server) as client:
+        return diagnose_remotely(client, model, batch, options, repaired, wait_seconds)
 
 
 def report(
