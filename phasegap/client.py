@@ -181,7 +181,8 @@ class Client:
         """
         target = Path(path)
         if target.is_dir():
-            target = target / f"{diagnosis_id}-repaired{self._ending(diagnosis_id)}"
+            kept = "".join(c for c in diagnosis_id if c.isalnum())  # an id from somewhere else must not lead elsewhere
+            target = target / f"{kept}-repaired{self._ending(diagnosis_id)}"
         self._transport.save(f"{_path(diagnosis_id)}/model", target)
         return target
 

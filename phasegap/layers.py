@@ -8,12 +8,12 @@ from typing import Any
 from analyzers.report_layers import LayerFinding
 from phasegap import html
 
-OWN = (
-    "class_name", "status", "share_of_gap", "inherited", "significant", "noise_floor", "smallest_detectable_kl",
-    "effective_updates", "updates_to_converge", "channels", "significant_channels", "momentum", "epsilon", "trainable",
-    "calls",
-)  # fmt: skip
+VERDICT = ("share_of_gap", "status")  # first: a table that is too wide loses its middle
 DIVERGENCE = ("kl", "mean_shift_sd", "variance_ratio", "wasserstein2")
+OWN = (
+    "class_name", "inherited", "significant", "noise_floor", "smallest_detectable_kl", "channels",
+    "significant_channels", "momentum", "epsilon", "trainable", "calls", "updates_to_converge", "effective_updates",
+)  # fmt: skip
 
 
 class LayerList(list[LayerFinding]):
@@ -29,9 +29,10 @@ def as_frame(layers: Sequence[LayerFinding]) -> Any:
         import pandas as pd
     except ImportError:
         return None
+    own = (*VERDICT, *OWN)
     rows = [
-        {"path": layer.path, **{name: getattr(layer.divergence, name) for name in DIVERGENCE},
-         **{name: getattr(layer, name) for name in OWN}}
+        {"path": layer.path, **{name: getattr(layer, name) for name in own},
+         **{name: getattr(layer.divergence, name) for name in DIVERGENCE}}
         for layer in layers
     ]  # fmt: skip
-    return pd.DataFrame(rows, columns=["path", *DIVERGENCE, *OWN]).set_index("path")
+    return pd.DataFrame(rows, columns=["path", *VERDICT, *DIVERGENCE, *OWN]).set_index("path")

@@ -40,7 +40,9 @@ class Transport:
         if api_key:
             headers["Authorization"] = f"Bearer {api_key}"
         timeout = httpx2.Timeout(patience.answer_seconds, connect=CONNECT_SECONDS)
-        self._http = httpx2.Client(base_url=self.url, headers=headers, timeout=timeout)
+        self._http = httpx2.Client(
+            base_url=self.url, headers=headers, timeout=timeout, trust_env=not _is_this_machine(self.url)
+        )
 
     def close(self) -> None:
         """Give the connections back."""
@@ -126,6 +128,11 @@ class Transport:
         except ValueError as error:
             shown = response.text[:SEEN_CHARACTERS]
             raise ServiceUnreachable(f"{self.url} answered, but not as PhaseGap does: {shown!r}") from error
+
+
+def _is_this_machine(url: str) -> bool:
+    """Whether a proxy from the environment could not lead there."""
+    return httpx2.URL(url).host in ("localhost", "127.0.0.1", "::1")
 
 
 def _problem(response: httpx2.Response) -> Problem:

@@ -140,6 +140,12 @@ def test_a_restart_of_the_web_process_is_waited_through(strict: Server, known: p
     assert known.wait(job.id).verdict == "phase_gap"
 
 
+def test_a_proxy_is_not_asked_for_this_machine(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    with phasegap.Client(server.url) as client:
+        assert client.submit(script(), X).id
+
+
 def test_nobody_at_the_address_is_said_at_once() -> None:
     started_s = time.monotonic()
     with phasegap.Client("http://127.0.0.1:9") as client, pytest.raises(phasegap.ServiceUnreachable, match=":9"):
