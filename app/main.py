@@ -14,7 +14,7 @@ from starlette.middleware import Middleware
 
 import app.pages
 from app import __version__
-from app.api import diagnoses, events, health, metrics, submit
+from app.api import diagnoses, events, health, metrics, submit, webhooks
 from app.api.answers import StrictJSONResponse
 from app.api.context import Context
 from app.api.errors import add_error_handlers
@@ -29,6 +29,7 @@ from app.pages.drawing import artist
 from app.pages.rendering import problem_page, waiting_page
 from app.services import Services, Upkeep, prepare
 from app.settings import Settings
+from app.webhooks.courier import Courier
 
 DESCRIPTION = (
     "Why does my model predict differently than it trains? Send a saved Keras model and a small sample batch to "
@@ -59,7 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
     api.state.http_metrics = http_metrics
     api.state.problem_page = problem_page
     add_error_handlers(api)
-    for module in (submit, events, diagnoses, health, metrics, causes, docs, dashboard, reports, comparison):
+    for module in (submit, events, diagnoses, webhooks, health, metrics, causes, docs, dashboard, reports, comparison):
         api.include_router(module.router)
     api.mount("/static", StaticFiles(directory=STATIC), name="static")
     return api
@@ -83,11 +84,14 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     api.state.services = services
     upkeep = Upkeep(services)
     upkeep.start()
+    courier = asyncio.create_task(Courier(settings, services.outbox).run())
     await asyncio.to_thread(readiness.start)
     try:
         yield
     finally:
         watch.stop()
+        courier.cancel()
+        await asyncio.gather(courier, return_exceptions=True)
         readiness.stop()
         upkeep.stop()
         await asyncio.to_thread(artist.close)

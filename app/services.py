@@ -15,6 +15,7 @@ from app.jobs.database import Database, migrate
 from app.jobs.engine import Engine, prepare_engine
 from app.jobs.events import EventLog
 from app.jobs.lifecycle import Lifecycle
+from app.jobs.outbox import Outbox
 from app.jobs.reconcile import Reconciler
 from app.jobs.removal import Remover
 from app.jobs.store import JobStore
@@ -40,6 +41,7 @@ class Services:
         self.repeats = Repeats(self.database, self.store, self.workers, self.blobs)
         self.trends = Trends(self.database)
         self.events = EventLog(self.database)
+        self.outbox = Outbox(self.database)
         self.lifecycle = Lifecycle(self.database, self.engine, settings.attempts_limit)
         self.reconciler = Reconciler(self.database, self.engine, self.lifecycle, self.workers)
         self.remover = Remover(self.database, self.engine, self.store, self.blobs)

@@ -9,8 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, IPvAnyNetwork, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.endpoints import WebhookEndpoint
 
 MIB = 1024 * 1024
 GIB = 1024 * MIB
@@ -154,6 +156,31 @@ class Settings(BaseSettings):
         10.0, gt=0, description="How long processes may take to let go of their work on SIGTERM."
     )
 
+    # Webhooks
+    webhook_endpoints: tuple[WebhookEndpoint, ...] = Field(
+        (),
+        max_length=20,
+        description='Who is told when a diagnosis ends, JSON list of {"name", "url", "secret"}; `previous_secret` '
+        "signs, too, while a secret is changed. Needed by web processes only; workers never see it.",
+    )
+    webhook_networks_allowed: tuple[IPvAnyNetwork, ...] = Field(
+        (),
+        description='Networks beyond the public ones that may be told, and without TLS, JSON list: ["10.1.0.0/16"]. '
+        "Empty: no private, loopback or link-local address is ever connected to.",
+    )
+    webhook_seconds: float = Field(
+        15.0, gt=0, le=600, description="How long one attempt may take from connecting to the answer's status."
+    )
+    webhook_attempts_limit: int = Field(
+        10, ge=1, description="Attempts until a delivery is a dead letter; with the waits between them about 20 hours."
+    )
+    webhook_retry_seconds: float = Field(
+        5.0, gt=0, description="Wait after the first failed attempt; each further one is four times as long."
+    )
+    public_url: str | None = Field(
+        None, description="What the service is called from outside, such as https://phasegap.example; begins links."
+    )
+
     # Access
     api_key_hashes: tuple[str, ...] = Field(
         (),
@@ -186,6 +213,20 @@ class Settings(BaseSettings):
             if len(digest) != 64 or set(digest.lower()) - set("0123456789abcdef"):
                 raise ValueError("each API key hash is a SHA-256 digest of 64 hexadecimal digits")
         return tuple(digest.lower() for digest in value)
+
+    @field_validator("webhook_endpoints")
+    @classmethod
+    def _names_once(cls, value: tuple[WebhookEndpoint, ...]) -> tuple[WebhookEndpoint, ...]:
+        if len({endpoint.name for endpoint in value}) < len(value):
+            raise ValueError("each webhook needs a `name` of its own")
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _no_slash_at_the_end(cls, value: str | None) -> str | None:
+        if value and not value.startswith(("https://", "http://")):
+            raise ValueError("begins with https:// or http://")
+        return value.rstrip("/") if value else None
 
     @property
     def sqlalchemy_url(self) -> str:

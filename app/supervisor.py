@@ -21,6 +21,8 @@ import structlog
 from app.kin import EXIT_NOT_ISOLATED
 from app.settings import ENV_PREFIX, Settings
 
+WEB_ONLY = (f"{ENV_PREFIX}WEBHOOK_ENDPOINTS",)
+"""Settings with secrets that a worker, which stands next to strangers' models, has no need of."""
 OWN = [sys.executable, "-m", "app.cli"]
 WORKER = [*OWN, "worker"]
 LOOK_S = 0.05
@@ -158,5 +160,6 @@ def serve(settings: Settings, host: str, port: int, worker_command: list[str] | 
     web = [*OWN, "web", "--listener", str(listener.fileno()), *tie]
     children = [Child("web", web, keep_fds=(listener.fileno(),), environment=environment)]
     if worker_command is not None:
-        children.append(Child("worker", [*worker_command, *tie], environment=environment))
+        unsecret = {name: value for name, value in environment.items() if name.upper() not in WEB_ONLY}
+        children.append(Child("worker", [*worker_command, *tie], environment=unsecret))
     return Supervisor(settings, children).run()

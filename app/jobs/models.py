@@ -86,6 +86,7 @@ class Settlement(Base):
     """One line for every end that was recorded: the proof that a job ends once."""
 
     __tablename__ = "settlements"
+    __table_args__ = (sa.Index("settlements_by_announced", "announced", "number"),)
 
     number: Mapped[int] = mapped_column(sa.Integer, primary_key=True, autoincrement=True)
     diagnosis_id: Mapped[str] = mapped_column(sa.ForeignKey("diagnoses.id", ondelete="CASCADE"), index=True)
@@ -93,6 +94,36 @@ class Settlement(Base):
     status: Mapped[str] = mapped_column(sa.String(16))
     settled_by: Mapped[str] = mapped_column(sa.String(64))
     at: Mapped[float] = mapped_column(sa.Float)
+    announced: Mapped[bool] = mapped_column(sa.Boolean, default=False, server_default=sa.false())
+
+
+class Listener(Base):
+    """An endpoint that is told of endings, by the name that the settings give it. It hears of those since it joined."""
+
+    __tablename__ = "listeners"
+
+    name: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
+    url_hash: Mapped[str] = mapped_column(sa.String(64))
+    since: Mapped[float] = mapped_column(sa.Float)
+    disabled_at: Mapped[float | None] = mapped_column(sa.Float)
+
+
+class Delivery(Base):
+    """One ending to be told to one listener. What is told is read from the diagnosis' row, and goes away with it."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (sa.Index("deliveries_due", "listener", "state", "next_at"),)
+
+    id: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
+    diagnosis_id: Mapped[str] = mapped_column(sa.ForeignKey("diagnoses.id", ondelete="CASCADE"), index=True)
+    listener: Mapped[str] = mapped_column(sa.String(40))
+    state: Mapped[str] = mapped_column(sa.String(16), default="pending")
+    attempts: Mapped[int] = mapped_column(sa.Integer, default=0)
+    created_at: Mapped[float] = mapped_column(sa.Float)
+    next_at: Mapped[float] = mapped_column(sa.Float)
+    attempted_at: Mapped[float | None] = mapped_column(sa.Float)
+    status_code: Mapped[int | None] = mapped_column(sa.Integer)
+    reason: Mapped[str | None] = mapped_column(sa.String(200))
 
 
 class Worker(Base):

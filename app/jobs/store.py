@@ -127,12 +127,12 @@ class JobStore:
         """The newest first, and the cursor of the next page where there is one."""
         query: sa.Select[Any] = _filtered(sa.select(Diagnosis), filters)
         if cursor is not None:
-            query = query.where(sa.tuple_(Diagnosis.created_at, Diagnosis.id) < sa.tuple_(*_decode(cursor)))
+            query = query.where(sa.tuple_(Diagnosis.created_at, Diagnosis.id) < sa.tuple_(*decode_cursor(cursor)))
         query = query.order_by(Diagnosis.created_at.desc(), Diagnosis.id.desc()).limit(limit + 1)
         with self._database.transaction() as session:
             rows: list[Diagnosis] = list(session.scalars(query))
         more = len(rows) > limit
-        return rows[:limit], _encode(rows[limit - 1]) if more else None
+        return rows[:limit], encode_cursor(rows[limit - 1].created_at, rows[limit - 1].id) if more else None
 
     def queue_depth(self) -> int:
         """How many jobs wait."""
@@ -192,11 +192,17 @@ def _filtered(query: sa.Select[Any], filters: Filters) -> sa.Select[Any]:
     return query
 
 
-def _encode(last: Diagnosis) -> str:
-    return base64.urlsafe_b64encode(f"{last.created_at!r}|{last.id}".encode()).decode().rstrip("=")
+def encode_cursor(created_at: float, row_id: str) -> str:
+    """Where a page ended, for whoever asks for the next."""
+    return base64.urlsafe_b64encode(f"{created_at!r}|{row_id}".encode()).decode().rstrip("=")
 
 
-def _decode(cursor: str) -> tuple[float, str]:
+def decode_cursor(cursor: str) -> tuple[float, str]:
+    """What `encode_cursor` was given.
+
+    Raises:
+        InvalidRequest: it is no cursor of ours.
+    """
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
         created_at, _, diagnosis_id = text.partition("|")
