@@ -31,8 +31,8 @@ GROWTH = 4.0
 LONGEST_WAIT_S = 6 * 3600.0
 JITTER = (0.75, 1.25)
 """Spread of the waits, so that listeners which come back are not met by everything at once."""
-LEASE_MARGIN_S = 10.0
-"""How much longer than an attempt may take it is nobody else's: name look-up and database."""
+LEASE_MARGIN_S = 5.0
+"""How much longer than an attempt may take it is nobody else's: what the database takes."""
 STATUS_GONE = 410
 
 T = TypeVar("T")

@@ -78,16 +78,16 @@ def accept(handler: Handler, _: int) -> None:
 class Listener:
     """Runs until the end of the `with` block; `script` may be exchanged at any time."""
 
-    def __init__(self, script: Script = accept, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, script: Script = accept, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
         self.script, self.lock, self.told = script, threading.Lock(), list[Told]()
         self.released = threading.Event()
         handler = type("Bound", (Handler,), {"listener": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server = ThreadingHTTPServer((host, 0), handler)
         self._server.daemon_threads = True
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self.port = self._server.server_port
-        self.url = f"http://127.0.0.1:{self.port}/hook"
+        self.url = f"http://{host}:{self.port}/hook"
 
     def __enter__(self) -> Listener:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
@@ -101,8 +101,3 @@ class Listener:
     def never_answer(self, handler: Handler, _: int) -> None:
         self.released.wait(60)
         handler.close_connection = True
-
-
-def endpoints(**urls: str) -> str:
-    """The setting for these endpoints by name."""
-    return json.dumps([{"name": name, "url": url, "secret": SECRET} for name, url in urls.items()])
