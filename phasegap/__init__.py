@@ -7,10 +7,13 @@
     print(report.summary())
     report.apply(model)  # puts the verified statistics into the live model
 
-Needs neither Keras nor NumPy of its own: it uses those that the caller has imported.
+`PhaseGapCheck` is a Keras callback that watches a training; Keras is imported when it is asked for. The rest needs neither
+Keras nor NumPy of its own: it uses those that the caller has imported.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from phasegap.applying import Applied, LayerChange
 from phasegap.client import Client
@@ -31,6 +34,9 @@ from phasegap.errors import (
 from phasegap.jobs import Job, JobProgress, JobSummary
 from phasegap.report import Report
 
+if TYPE_CHECKING:
+    from phasegap.training.callback import PhaseGapCheck, PhaseGapWarning
+
 __all__ = [
     "Applied",
     "ApplyRefused",
@@ -44,7 +50,9 @@ __all__ = [
     "LayerChange",
     "NotFinishedInTime",
     "NotFound",
+    "PhaseGapCheck",
     "PhaseGapError",
+    "PhaseGapWarning",
     "Problem",
     "Report",
     "ReportUnreadable",
@@ -52,3 +60,11 @@ __all__ = [
     "ServiceUnreachable",
     "Unauthorized",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("PhaseGapCheck", "PhaseGapWarning"):
+        from phasegap.training import callback
+
+        return getattr(callback, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
