@@ -7,8 +7,8 @@
     print(report.summary())
     report.apply(model)  # puts the verified statistics into the live model
 
-`PhaseGapCheck` is a Keras callback that watches a training; Keras is imported when it is asked for. The rest needs neither
-Keras nor NumPy of its own: it uses those that the caller has imported.
+`PhaseGapCheck` is a Keras callback that watches a training; Keras is imported when it is asked for. The rest needs
+neither Keras nor NumPy of its own: it uses those that the caller has imported.
 """
 
 from __future__ import annotations
