@@ -6,13 +6,16 @@ Units stand in the names. Each default is safe for a stranger's upload on a smal
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, IPvAnyNetwork, field_validator
+from pydantic import Field, IPvAnyNetwork, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.endpoints import WebhookEndpoint
+from app.uris import check_prefix
 
 MIB = 1024 * 1024
 GIB = 1024 * MIB
@@ -88,6 +91,25 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(10.0, ge=0, description="How long a refused body is read and thrown away.")
     disk_reserve_bytes: int = Field(
         256 * MIB, ge=0, description="Free space that an upload must leave; below it: 507, before the body is read."
+    )
+
+    # Model and batch by URI
+    uri_prefixes: tuple[str, ...] = Field(
+        (),
+        description="What may be fetched in place of an upload, JSON list of https://host/path, s3://bucket/path, "
+        "gs://bucket/path, models:/ or runs:/; https:// alone is every public host. Empty: nothing.",
+    )
+    uri_private_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
+        (),
+        description='Networks that may be fetched from though they are not public, JSON list: ["10.1.0.0/16"]. Empty: '
+        "none, for a URI must not reach what stands behind the firewall.",
+    )
+    mlflow_tracking_uri: str | None = Field(
+        None,
+        description="MLflow tracking server for models:/ and runs:/, http(s)://host:port; its address may be private.",
+    )
+    mlflow_authorization: SecretStr | None = Field(
+        None, description="Authorization header for that server: Bearer ..., or Basic ...; empty: none is sent."
     )
 
     # The queue
@@ -227,6 +249,20 @@ class Settings(BaseSettings):
         if value and not value.startswith(("https://", "http://")):
             raise ValueError("begins with https:// or http://")
         return value.rstrip("/") if value else None
+
+    @field_validator("uri_prefixes")
+    @classmethod
+    def _are_prefixes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(check_prefix(prefix) for prefix in value)
+
+    @field_validator("mlflow_tracking_uri")
+    @classmethod
+    def _is_web_address(cls, value: str | None) -> str | None:
+        if value:
+            parts = urlsplit(value)
+            if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+                raise ValueError("it must be http://host:port or https://host, without user, password and query")
+        return value or None
 
     @property
     def sqlalchemy_url(self) -> str:

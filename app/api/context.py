@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from fastapi import Request
 
 from app.api.readiness import Readiness
 from app.api.watch import EndWatch
+from app.fetching.fetcher import Fetcher
 from app.jobs.models import Diagnosis
 from app.services import Services
 from app.settings import Settings
@@ -27,6 +28,10 @@ class Context:
     waiting_page: Callable[[Diagnosis], str]
     uploads_under_way: int = 0
     full_until_s: float = 0.0
+    fetcher: Fetcher = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.fetcher = Fetcher(self.settings)
 
 
 def context_of(request: Request) -> Context:

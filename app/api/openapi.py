@@ -60,9 +60,11 @@ def use_problem_media_type(schema: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
+URI_NOTE = "https, http, s3, gs, models or runs, as far as the operator allows (`PHASEGAP_URI_PREFIXES`: nothing)."
+
 MULTIPART_SCHEMA: dict[str, Any] = {
     "type": "object",
-    "required": ["model", "batch"],
+    "allOf": [{"anyOf": [{"required": [role]}, {"required": [f"{role}_uri"]}]} for role in ("model", "batch")],
     "additionalProperties": False,
     "properties": {
         "model": {
@@ -76,6 +78,8 @@ MULTIPART_SCHEMA: dict[str, Any] = {
             "description": f"Samples as the model takes them: one of {', '.join(BATCH_SUFFIXES)}. Arrays are named `x` "
             "and, optionally, `y` and `sample_weight`; several inputs `x_<name>` or `x_0`, `x_1`.",
         },
+        "model_uri": {"type": "string", "description": f"Where to fetch the model, in place of `model`. {URI_NOTE}"},
+        "batch_uri": {"type": "string", "description": f"Where to fetch the batch, in place of `batch`. {URI_NOTE}"},
         "batch_size": {
             "type": "integer",
             "minimum": 1,

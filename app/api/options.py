@@ -9,6 +9,8 @@ from typing import Any
 from app.errors import InvalidRequest
 
 FIELDS = ("batch_size", "loss", "metrics", "reported", "seed", "label_column")
+URI_FIELDS = {"model_uri": "model", "batch_uri": "batch"}
+"""Fields that stand in place of a file: where it is fetched from."""
 BATCH_SIZE_LIMIT = 1_000_000
 SEED_LIMIT = 2**32 - 1
 TEXT_LIMIT = 2000

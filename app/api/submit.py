@@ -22,7 +22,9 @@ from starlette.requests import ClientDisconnect
 
 from app.api.answers import model_response, report_response
 from app.api.context import Context, context_of, wants_html
+from app.api.fetched import fetch_all
 from app.api.openapi import SUBMIT_DESCRIPTION
+from app.api.pace import paced
 from app.api.prefer import Waiting, parse_waiting
 from app.api.schemas import job_of
 from app.api.upload import Upload, check_encoding, feed_all, in_pieces, new_diagnosis_id
@@ -30,7 +32,6 @@ from app.errors import Conflict, InputProblem, InsufficientStorage, InvalidReque
 from app.jobs.models import Diagnosis
 from app.jobs.states import Submission
 from app.services import Services
-from app.settings import Settings
 from app.traces import current_traceparent
 
 KEY_LIMIT = 255
@@ -119,7 +120,8 @@ async def _receive(request: Request, context: Context) -> Submission:
         upload = Upload(context.settings, request.headers.get("content-type", ""), folder, diagnosis_id)
         try:
             async with asyncio.timeout(context.settings.upload_grace_seconds) as limit:
-                await feed_all(upload, in_pieces(_paced(request.stream(), limit, context.settings)))
+                await feed_all(upload.feed, in_pieces(paced(request.stream(), limit, context.settings)))
+            await fetch_all(upload, context)
             submission = upload.finish()
             received = True
             return submission
@@ -151,16 +153,6 @@ def _note_accepted(diagnosis: Diagnosis) -> None:
         model_bytes=diagnosis.model_bytes,
         batch_bytes=diagnosis.batch_bytes,
     )
-
-
-async def _paced(stream: AsyncIterator[bytes], limit: asyncio.Timeout, settings: Settings) -> AsyncIterator[bytes]:
-    """The stream, with more time for each byte that has come: who sends nothing does not hold a place in the queue."""
-    started_s, received_bytes = asyncio.get_running_loop().time(), 0
-    async for chunk in stream:
-        received_bytes += len(chunk)
-        earned_s = settings.upload_grace_seconds + received_bytes / settings.upload_floor_bytes_per_second
-        limit.reschedule(started_s + min(settings.upload_seconds, earned_s))
-        yield chunk
 
 
 def _accept(context: Context, submission: Submission, key_hash: str | None) -> Diagnosis:

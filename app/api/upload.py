@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,7 +20,7 @@ from streaming_form_data.parser import UnexpectedPartException
 from streaming_form_data.targets import BaseTarget
 
 from app.api.formats import MAGIC_BYTES, check_magic, display_name, safe_stem, suffix_of
-from app.api.options import FIELDS, parse_options
+from app.api.options import FIELDS, URI_FIELDS, parse_options
 from app.errors import InvalidRequest, PayloadTooLarge
 from app.jobs.states import Submission
 from app.settings import Settings
@@ -41,6 +41,7 @@ class FileTarget(BaseTarget):  # type: ignore[misc]  # the library is not typed
         super().__init__()
         self.role = role
         self.suffix = ""
+        self.user_name = ""
         self.size_bytes = 0
         self.complete = False
         self._folder = folder
@@ -54,18 +55,19 @@ class FileTarget(BaseTarget):  # type: ignore[misc]  # the library is not typed
         return f"{self.role}{self.suffix}"
 
     @property
-    def user_name(self) -> str:
-        return str(self.multipart_filename or "")
-
-    @property
     def sha256(self) -> str:
         return self._hash.hexdigest()
 
     def on_start(self) -> None:
         if self._file is not None:
             raise InvalidRequest(f"The field `{self.role}` is there twice; send one file.")
-        if not display_name(self.user_name):
+        if not display_name(str(self.multipart_filename or "")):
             raise InvalidRequest(f"The field `{self.role}` must be a file with a file name.")
+        self.begin(str(self.multipart_filename))
+
+    def begin(self, user_name: str) -> None:
+        """Take the file of this name in, from the body or from elsewhere."""
+        self.user_name = user_name
         self.suffix = suffix_of(self.user_name, self.role)
         self._file = (self._folder / self.file_name).open("xb")
 
@@ -83,6 +85,10 @@ class FileTarget(BaseTarget):  # type: ignore[misc]  # the library is not typed
         assert self._file is not None
         self._file.close()
         self.complete = True
+
+    @property
+    def begun(self) -> bool:
+        return self._file is not None
 
     def check(self) -> None:
         """Raise unless the whole file is there and begins as it should."""
@@ -144,7 +150,7 @@ class Upload:
         self._parsed_bytes = 0
         self._model = FileTarget("model", folder, settings.model_limit_bytes)
         self._batch = FileTarget("batch", folder, settings.batch_limit_bytes)
-        self._fields = {name: FieldTarget(name, settings.field_limit_bytes) for name in FIELDS}
+        self._fields = {name: FieldTarget(name, settings.field_limit_bytes) for name in (*FIELDS, *URI_FIELDS)}
         self._parser = make_parser(content_type)
         for target in (self._model, self._batch):
             self._parser.register(target.role, target)
@@ -166,7 +172,7 @@ class Upload:
         try:
             self._parser.data_received(piece)
         except UnexpectedPartException as error:
-            known = ", ".join(("model", "batch", *FIELDS))
+            known = ", ".join(("model", "batch", *FIELDS, *URI_FIELDS))
             name = display_name(str(error.part_name))[:60]
             raise InvalidRequest(f"The field {name!r} is not known here. Known fields: {known}.") from error
         except UnicodeDecodeError as error:
@@ -181,11 +187,24 @@ class Upload:
         if self._parsed_bytes - delivered > FRAMING_LIMIT_BYTES:
             raise InvalidRequest("The parts of the multipart body have headers that are too long.")
 
+    def to_fetch(self) -> dict[str, tuple[FileTarget, str]]:
+        """What is to be fetched, once the body has ended: by the field's name, where it goes and the URI."""
+        targets = {"model": self._model, "batch": self._batch}
+        texts = {name: self._fields[name].text().strip() for name in URI_FIELDS}
+        wanted = {name: (targets[URI_FIELDS[name]], text) for name, text in texts.items() if text}
+        for name, (target, _) in wanted.items():
+            if target.begun:
+                raise InvalidRequest(f"`{target.role}` and `{name}` are both there; send one of them.")
+        return wanted
+
+    def options(self) -> dict[str, Any]:
+        return parse_options({name: self._fields[name].text() for name in FIELDS})
+
     def finish(self) -> Submission:
         """Check what was received once the body has ended."""
         self._model.check()
         self._batch.check()
-        options = parse_options({name: field.text() for name, field in self._fields.items()})
+        options = self.options()
         return Submission(
             id=self._id,
             model_stem=safe_stem(self._model.user_name, self._model.suffix),
@@ -229,8 +248,8 @@ async def in_pieces(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         yield bytes(waiting)
 
 
-async def feed_all(upload: Upload, pieces: AsyncIterator[bytes]) -> None:
-    """Let the upload take each piece, in a thread, while the next one is received. Returns or raises when none is
+async def feed_all(take: Callable[[bytes], None], pieces: AsyncIterator[bytes]) -> None:
+    """Let each piece be taken, in a thread, while the next one is received. Returns or raises when none is
     being taken any more.
     """
     taking: asyncio.Future[None] | None = None
@@ -238,7 +257,7 @@ async def feed_all(upload: Upload, pieces: AsyncIterator[bytes]) -> None:
         async for piece in pieces:
             if taking is not None:
                 await asyncio.shield(taking)
-            taking = asyncio.ensure_future(asyncio.to_thread(upload.feed, piece))
+            taking = asyncio.ensure_future(asyncio.to_thread(take, piece))
         if taking is not None:
             await asyncio.shield(taking)
     except BaseException:

@@ -61,7 +61,8 @@ def test_the_description_is_complete(server: Server) -> None:
     assert wanted | {("GET", "/health/live"), ("GET", "/health/ready")} == calls
     submit = schema["paths"]["/diagnose"]["post"]
     fields = submit["requestBody"]["content"]["multipart/form-data"]["schema"]
-    assert fields["required"] == ["model", "batch"]
+    one_of = [[way["required"] for way in each["anyOf"]] for each in fields["allOf"]]
+    assert one_of == [[["model"], ["model_uri"]], [["batch"], ["batch_uri"]]]
     assert {"reported", "seed", "label_column", "batch_size", "loss", "metrics"} < set(fields["properties"])
     assert {parameter["name"] for parameter in submit["parameters"]} == {"Prefer", "Idempotency-Key"}
     assert {"200", "202", "413", "415", "422", "500", "503", "507", "401", "409", "429"} <= set(submit["responses"])
