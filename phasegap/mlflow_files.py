@@ -1,4 +1,4 @@
-"""The file of a model that MLflow keeps, as its flavors lay it out, downloaded within a limit and without loading it."""
+"""The file of a model that MLflow keeps, as its flavors lay it out: downloaded within a limit, never loaded."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ tools read them (`AWS_*`, `GOOGLE_*`); a client names a bucket of the allow-list
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -19,6 +20,8 @@ CHUNK_BYTES = 256 * 1024
 ANSWER_SECONDS = 600
 """Longest time of one request to the store; the caller holds the whole to its time and rate."""
 TRY_AGAIN_SECONDS = 10
+ENDPOINTS = {"s3": ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT"), "gs": ("GOOGLE_BASE_URL",)}
+"""Where an operator names an endpoint; only one that is http itself is spoken to without TLS."""
 
 
 @asynccontextmanager
@@ -49,6 +52,7 @@ def _store(uri: Uri) -> S3Store | GCSStore:
     from obstore.store import GCSStore, S3Store
 
     options: ClientConfig = {"timeout": timedelta(seconds=ANSWER_SECONDS), "connect_timeout": timedelta(seconds=10)}
+    options["allow_http"] = any(os.environ.get(name, "").startswith("http://") for name in ENDPOINTS[uri.scheme])
     retries: RetryConfig = {"max_retries": 2, "retry_timeout": timedelta(seconds=TRY_AGAIN_SECONDS)}
     kind = S3Store if uri.scheme == "s3" else GCSStore
     return kind(uri.host, client_options=options, retry_config=retries)
