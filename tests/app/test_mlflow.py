@@ -108,7 +108,7 @@ def test_the_service_fetches_from_either_layout(tracking: Tracking, service: Ser
         answer = ask(service, model_uri=uri, batch_uri=batch)
         assert answer.status_code == 200, answer.text
         assert answer.json()["verdict"] in ("phase_gap", "no_phase_gap", "inconclusive")
-        assert answer.json()["layers"][0]["path"] == "norm"
+        assert answer.json()["layers"][0]["path"] == "sequential/norm"
 
 
 def test_what_is_not_there_or_not_allowed_is_refused(tracking: Tracking, service: Server) -> None:
