@@ -86,7 +86,7 @@ def diagnose(
         with _service(server, api_key) as service:
             job = _submit(service, model_file, batch_file, options)
             report = _wait(service, job, time.monotonic() + wait_seconds)
-            page = service.get(f"/diagnoses/{report['id']}/report", headers={"Accept": "text/html"})
+            page = service.get(f"/diagnoses/{report['id']}/report.html", headers={"Accept": "text/html"})
     return log_report(report, run_id, page.text if page.status_code == httpx2.codes.OK else None, model_uri)
 
 
