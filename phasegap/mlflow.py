@@ -80,8 +80,8 @@ def diagnose(
         DiagnosisFailedError: there is no such model, it is too large, or the service refused it.
     """
     with tempfile.TemporaryDirectory(prefix="phasegap-") as folder:
-        run_id = run_id or run_of(model_uri)
         model_file = fetch_model(model_uri, Path(folder) / "model", size_limit_bytes)
+        run_id = run_id or run_of(model_uri)
         batch_file = _batch(batch, Path(folder) / "batch", size_limit_bytes)
         with _service(server, api_key) as service:
             job = _submit(service, model_file, batch_file, options)

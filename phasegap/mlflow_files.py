@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 SIZE_LIMIT_BYTES = 2 * 1024**3
 """What is downloaded at most: what the service takes by default."""
@@ -43,10 +44,9 @@ def fetch_model(model_uri: str, folder: Path, size_limit_bytes: int = SIZE_LIMIT
 
 def _files_under(uri: str, inside: str = "") -> Iterator[tuple[str, int]]:
     """All files of an artifact folder, with their sizes."""
-    import mlflow
 
     with told(f"There is nothing at {uri}"):
-        entries = mlflow.artifacts.list_artifacts(artifact_uri=f"{uri}/{inside}" if inside else uri)
+        entries = _listed(f"{uri}/{inside}" if inside else uri)
     for entry in entries:
         name = entry.path.rsplit("/", 1)[-1]
         path = f"{inside}/{name}" if inside else name
@@ -56,13 +56,23 @@ def _files_under(uri: str, inside: str = "") -> Iterator[tuple[str, int]]:
             yield path, int(entry.file_size or 0)
 
 
+def _listed(uri: str) -> Any:
+    """What lies in an artifact folder; a run's own is no `runs:/` URI to MLflow."""
+    import mlflow
+
+    scheme, _, rest = uri.partition(":/")
+    if scheme == "runs" and "/" not in rest.strip("/"):
+        return mlflow.artifacts.list_artifacts(run_id=rest.strip("/"))
+    return mlflow.artifacts.list_artifacts(artifact_uri=uri)
+
+
 def download(uri: str, folder: Path, size_limit_bytes: int) -> Path:
     import mlflow
 
     folder.mkdir(parents=True, exist_ok=True)
     parent, _, name = uri.rpartition("/")
     with told(f"There is nothing at {uri}"):
-        for entry in mlflow.artifacts.list_artifacts(artifact_uri=parent):
+        for entry in _listed(parent):
             if entry.path.rsplit("/", 1)[-1] == name:
                 _check_size(int(entry.file_size or 0), size_limit_bytes)
         return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder)))

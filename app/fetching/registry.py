@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from app.fetching.addresses import Guard
-from app.fetching.web import FetchFailedError, NothingThereError, opened
+from app.fetching.web import FetchFailedError, NotAnsweredError, NothingThereError, opened
 from app.uris import Uri, parse_uri
 
 ANSWER_LIMIT_BYTES = 4 * 1024 * 1024
@@ -143,7 +143,7 @@ class Registry:
         try:
             async with opened(uri, Guard(everything=True), _stay, self._headers) as chunks:
                 yield chunks
-        except NothingThereError as error:
+        except (NothingThereError, NotAnsweredError) as error:  # an alias that is not there is 400
             raise NothingThereError("the tracking server has no such model, version, alias, run or artifact") from error
 
 

@@ -34,6 +34,10 @@ class FetchFailedError(Exception):
     """What was asked for could not be had; the message says why, for the person who asked."""
 
 
+class NotAnsweredError(FetchFailedError):
+    """The host answered that the request means nothing to it (400)."""
+
+
 class NothingThereError(FetchFailedError):
     """The host answered that it has no such thing."""
 
@@ -97,6 +101,8 @@ class _told:  # noqa: N801 - reads as what it does
 
 
 def _check_answer(response: httpcore2.Response) -> None:
+    if response.status == 400:
+        raise NotAnsweredError("the host answered with status 400 in place of the file")
     if response.status in (404, 410):
         raise NothingThereError("the host has nothing there (404)")
     if response.status in (401, 403):
