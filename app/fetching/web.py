@@ -14,7 +14,8 @@ from urllib.parse import urljoin
 
 import httpcore2
 
-from app.fetching.addresses import AddressRefusedError, Guard, GuardedBackend
+from app.addresses import Pinned
+from app.fetching.addresses import TRIES, AddressRefusedError, Guard
 from app.uris import DEFAULT_PORTS, BadUriError, Uri, parse_uri
 
 REDIRECTS = 3
@@ -51,7 +52,7 @@ async def opened(
     Raises:
         FetchFailedError: the host is not reached, answers something else, or ends before it should.
     """
-    backend, wanted = GuardedBackend(guard), {**_headers(uri), **(headers or {})}
+    backend, wanted = Pinned(guard.addresses, TRIES), {**_headers(uri), **(headers or {})}
     async with httpcore2.AsyncConnectionPool(ssl_context=_trust(), network_backend=backend) as pool:
         for _ in range(REDIRECTS + 1):
             with _told():

@@ -7,14 +7,9 @@ that a name cannot mean something else a moment later. TLS still checks the cert
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 
-import httpcore2
-from httpcore2 import AnyIOBackend, AsyncNetworkBackend, AsyncNetworkStream
-
-IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
-IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
-Resolve = Callable[[str, int], Awaitable[list[str]]]
+from app.addresses import Address, Network, is_public
 
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 """IPv6 addresses that a gateway turns into the IPv4 address at their end."""
@@ -25,7 +20,7 @@ class OutOfReach(Exception):  # noqa: N818 - says what is wrong with the address
     """The address is none that may be connected to."""
 
 
-def judge(text: str, networks: Collection[IPNetwork], *, encrypted: bool) -> IPAddress:
+def judge(text: str, networks: Collection[Network], *, encrypted: bool) -> Address:
     """The address, if it may be connected to.
 
     Raises:
@@ -35,7 +30,7 @@ def judge(text: str, networks: Collection[IPNetwork], *, encrypted: bool) -> IPA
     meant = _meant(address)
     if any(meant in network for network in networks):
         return address
-    if not (meant.is_global and _is_plain(meant)):
+    if not is_public(meant):
         raise OutOfReach(
             "The name leads to an address that is not public; PHASEGAP_WEBHOOK_NETWORKS_ALLOWED opens some."
         )
@@ -44,7 +39,7 @@ def judge(text: str, networks: Collection[IPNetwork], *, encrypted: bool) -> IPA
     return address
 
 
-def _meant(address: IPAddress) -> IPAddress:
+def _meant(address: Address) -> Address:
     """The IPv4 address where an IPv6 one only wraps it."""
     if isinstance(address, ipaddress.IPv4Address):
         return address
@@ -53,32 +48,11 @@ def _meant(address: IPAddress) -> IPAddress:
     return address.ipv4_mapped or address.sixtofour or address
 
 
-def _is_plain(address: IPAddress) -> bool:
-    return not (address.is_multicast or address.is_reserved or address.is_unspecified)
+def all_judged(found: Iterable[str], networks: Collection[Network], *, encrypted: bool) -> list[str]:
+    """The addresses of a name, each once. One out of reach is enough to refuse: a name with both kinds is a trick, or a
+    mistake.
 
-
-class Pinned(AsyncNetworkBackend):
-    """Connects to addresses that were judged, and to nothing else."""
-
-    def __init__(self, resolve: Resolve, networks: Collection[IPNetwork], *, encrypted: bool) -> None:
-        self._resolve, self._networks, self._encrypted = resolve, networks, encrypted
-        self._inner = AnyIOBackend()
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
-    ) -> AsyncNetworkStream:
-        found = await self._resolve(host.strip("[]"), port)
-        # One address out of reach is enough to refuse: a name with both kinds is a trick, or a mistake.
-        judged = [judge(text, self._networks, encrypted=self._encrypted) for text in dict.fromkeys(found)]
-        failure: Exception = httpcore2.ConnectError("no address")
-        for address in judged[:ADDRESSES_TRIED]:
-            try:
-                return await self._inner.connect_tcp(str(address), port, timeout, local_address, socket_options)
-            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
-                failure = error
-        raise failure
+    Raises:
+        OutOfReach: see `judge`.
+    """
+    return [str(judge(text, networks, encrypted=encrypted)) for text in dict.fromkeys(found)]

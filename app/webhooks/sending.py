@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import httpcore2
 
-from app.webhooks.reach import IPNetwork, OutOfReach, Pinned
+from app.addresses import Network, Pinned
+from app.webhooks.reach import ADDRESSES_TRIED, OutOfReach, all_judged
 
 BODY_LIMIT_BYTES = 16 * 1024
 """What is read of an answer, and thrown away, before the connection is closed: enough for any acknowledgement."""
@@ -38,7 +39,7 @@ class Answer:
 class Sender:
     """Sends over connections of its own, resolves names in threads of its own."""
 
-    def __init__(self, networks: Collection[IPNetwork], limit_seconds: float, threads: Executor) -> None:
+    def __init__(self, networks: Collection[Network], limit_seconds: float, threads: Executor) -> None:
         self._networks, self._limit_s, self._threads = networks, limit_seconds, threads
         self._tls = httpcore2.default_ssl_context()  # reading all authorities takes long enough to do it once
 
@@ -60,7 +61,12 @@ class Sender:
             return Answer(None, "What came back is not HTTP.")
 
     async def _post(self, url: str, headers: list[tuple[str, str]], body: bytes) -> Answer:
-        reach = Pinned(self._resolve, self._networks, encrypted=url.startswith("https:"))
+        encrypted = url.startswith("https:")
+
+        async def judged(host: str, port: int) -> list[str]:
+            return all_judged(await self._resolve(host.strip("[]"), port), self._networks, encrypted=encrypted)
+
+        reach = Pinned(judged, ADDRESSES_TRIED)
         found: Answer | None = None
         try:
             # A connection for each attempt: one that is kept would lead to an address that was judged earlier.

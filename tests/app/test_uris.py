@@ -10,7 +10,8 @@ import httpcore2
 import pytest
 from pydantic import ValidationError
 
-from app.fetching.addresses import AddressRefusedError, Guard, GuardedBackend, is_public
+from app.addresses import Pinned, is_public
+from app.fetching.addresses import TRIES, AddressRefusedError, Guard
 from app.settings import Settings
 from app.uris import AllowList, BadUriError, parse_uri
 
@@ -120,7 +121,7 @@ def test_a_name_that_leads_elsewhere_the_second_time_does_not_get_there(monkeypa
         port = checked.getsockname()[1]
         with socket.create_server(("127.0.0.1", port)) as forbidden:
             asked = _resolve(monkeypatch, [["127.0.0.2"], ["127.0.0.1"]])
-            backend = GuardedBackend(Guard([ipaddress.ip_network("127.0.0.2/32")]))
+            backend = Pinned(Guard([ipaddress.ip_network("127.0.0.2/32")]).addresses, TRIES)
 
             async def connect() -> None:
                 stream = await backend.connect_tcp("rebinding.example", port, timeout=5)
@@ -156,6 +157,6 @@ def test_a_port_that_is_closed_is_an_error_of_the_connection() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    backend = GuardedBackend(Guard(everything=True))
+    backend = Pinned(Guard(everything=True).addresses, TRIES)
     with pytest.raises(httpcore2.ConnectError):
         asyncio.run(backend.connect_tcp("127.0.0.1", port, timeout=5))
