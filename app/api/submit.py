@@ -56,7 +56,7 @@ async def diagnose(request: Request) -> Response:
     _check_length(request, context)
     async with _place_in_queue(context):
         submission = await _receive(request, context)
-        submission = replace(submission, traceparent=current_traceparent())
+        submission = replace(submission, traceparent=current_traceparent(), owner=_owner(request))
         _note_size(request, submission)
         diagnosis = await asyncio.to_thread(_accept, context, submission, key_hash)
     _note_accepted(diagnosis)
@@ -72,8 +72,11 @@ def _key_hash(request: Request) -> str | None:
         return None
     if not 0 < len(key) <= KEY_LIMIT:
         raise InvalidRequest(f"Idempotency-Key must have 1 to {KEY_LIMIT} characters.")
-    owner = request.scope.get("state", {}).get("owner", "")
-    return hashlib.sha256(f"{owner}\n{key}".encode()).hexdigest()
+    return hashlib.sha256(f"{_owner(request)}\n{key}".encode()).hexdigest()
+
+
+def _owner(request: Request) -> str:
+    return str(request.scope.get("state", {}).get("owner", ""))
 
 
 def _check_length(request: Request, context: Context) -> None:

@@ -20,6 +20,7 @@ class Diagnosis(Base):
         sa.Index("diagnoses_newest", "created_at", "id"),
         sa.Index("diagnoses_by_status", "status", "created_at"),
         sa.Index("diagnoses_by_content", "content_hash"),
+        sa.Index("diagnoses_of_owner", "owner", "created_at", "id"),
     )
 
     id: Mapped[str] = mapped_column(sa.String(32), primary_key=True)
@@ -53,6 +54,7 @@ class Diagnosis(Base):
     has_repaired_model: Mapped[bool] = mapped_column(sa.Boolean, default=False)
     edition: Mapped[str | None] = mapped_column(sa.String(32))
     traceparent: Mapped[str | None] = mapped_column(sa.String(64))
+    owner: Mapped[str] = mapped_column(sa.String(64), default="", server_default="")
 
     @property
     def file_name(self) -> str:

@@ -22,7 +22,10 @@ ENDED: tuple[Status, ...] = ("succeeded", "failed", "cancelled")
 
 @dataclass(frozen=True)
 class Submission:
-    """What was uploaded and asked for, ready to become a job. `traceparent`: the request, as W3C writes it."""
+    """What was uploaded and asked for, ready to become a job.
+
+    `traceparent`: the request, as W3C writes it. `owner`: who submitted it, "" where nobody is asked for a key.
+    """
 
     id: str
     model_stem: str
@@ -35,6 +38,7 @@ class Submission:
     options: dict[str, Any]
     content_hash: str
     traceparent: str | None = None
+    owner: str = ""
 
 
 @dataclass(frozen=True)

@@ -169,6 +169,7 @@ def _row(submission: Submission) -> Diagnosis:
         model_bytes=submission.model_bytes,
         batch_bytes=submission.batch_bytes,
         traceparent=submission.traceparent,
+        owner=submission.owner,
     )
 
 
