@@ -18,6 +18,7 @@ import keras
 from analyzers.errors import ModelNeedsCustomCode, ModelUnreadable, UnsupportedModelFormat
 from analyzers.subjects import legacy_keras
 from analyzers.subjects.config_safety import FUNCTION_PARTS, Vocabulary, check_compile_settings, check_config
+from analyzers.subjects.drawing import without_drawing
 from analyzers.subjects.facts import ModelFile
 from analyzers.subjects.families import is_model
 from analyzers.subjects.footprint import weighed
@@ -135,8 +136,13 @@ def _load(path: Path, facts: ModelFile, name: str, memory_bytes: int | None) -> 
         # Keras tells formats by the name's end and unpacks beside the file: give it a plain name in a folder of ours.
         plain = Path(folder) / f"model.{facts.format}"
         _put(path, plain)
-        with explained(_cannot_build(facts.keras_version, family), quote=True), weighed(memory_bytes):
-            model = family.load(plain)
+
+        def build() -> Any:
+            with weighed(memory_bytes):
+                return family.load(plain)
+
+        with explained(_cannot_build(facts.keras_version, family), quote=True):
+            model = without_drawing(build)
     if not is_model(model):
         raise ModelUnreadable("The file holds a Keras object that is not a model.")
     return model
