@@ -13,7 +13,8 @@
     │   ├── QueueFull                queue_full                503
     │   ├── InsufficientStorage      insufficient_storage      507
     │   ├── WorkerCrashed            worker_crashed            500
-    │   └── Internal                 internal                  500
+    │   ├── Internal                 internal                  500
+    │   └── StoreAway                internal                  503
     └── the input, found while it was diagnosed (`InputProblem`, by code)
         unsupported_model_format 415    unsupported_batch_format 415    model_unreadable 422
         model_unsafe 422                model_needs_custom_code 422     batch_unreadable 422
@@ -51,7 +52,7 @@ CATALOG: dict[str, tuple[int, str]] = {
     "conflict": (409, "The request contradicts the state of the diagnosis"),
     "too_many_requests": (429, "Too many requests"),
     "queue_full": (503, "The queue is full"),
-    "insufficient_storage": (507, "The server has too little free disk space"),
+    "insufficient_storage": (507, "The server cannot store this now"),
     "internal": (500, "Something went wrong in the service"),
 }
 """Every problem code of the public contract with its HTTP status and title."""
@@ -126,7 +127,7 @@ class QueueFull(Problem):
 
 
 class InsufficientStorage(Problem):
-    """The disk is full, or would be."""
+    """The disk is full or would be, or the store of files does not answer."""
 
     code = "insufficient_storage"
 
@@ -145,6 +146,21 @@ class Internal(Problem):
 
 class NotReady(Internal):
     """The service lives but cannot do its work yet."""
+
+    @property
+    def status(self) -> int:
+        return 503
+
+
+class StoreAway(Internal):
+    """The store of files did not answer, again and again. What was asked for is as it was."""
+
+    RETRY_AFTER_S = 10
+
+    def __init__(
+        self, detail: str = "The files of diagnoses cannot be reached at the moment. Try again later."
+    ) -> None:
+        super().__init__(detail, headers={"Retry-After": str(self.RETRY_AFTER_S)})
 
     @property
     def status(self) -> int:

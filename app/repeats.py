@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from app.blobs.local import REPAIRED, REPORT, BlobStore
-from app.errors import NotFound
+from app.blobs.base import REPAIRED, REPORT, BlobStore
+from app.errors import NotFound, StoreAway
 from app.jobs.database import Database
 from app.jobs.models import Diagnosis
 from app.jobs.states import Ending, Submission
@@ -56,16 +56,16 @@ class Repeats:
             return session.scalar(query) if editions else None
 
     def _copy(self, earlier: Diagnosis, diagnosis_id: str) -> bool:
-        """Give the new diagnosis the files of the earlier one; False where that is being removed."""
+        """Give the new diagnosis the files of the earlier one; False where they cannot be had."""
         try:
-            report = self._blobs.output(earlier.id, earlier.attempt, REPORT).read_bytes()
+            report = self._blobs.read_output(earlier.id, earlier.attempt, REPORT)
             if earlier.has_repaired_model:
                 self._blobs.link_output((earlier.id, earlier.attempt), (diagnosis_id, FIRST), REPAIRED)
-        except (NotFound, FileNotFoundError):
+            renamed = report.replace(earlier.id.encode(), diagnosis_id.encode())
+            self._blobs.write_output(diagnosis_id, FIRST, REPORT, renamed)
+        except (NotFound, FileNotFoundError, StoreAway):  # it is being removed, or the store fails: run it then
             self._blobs.remove(diagnosis_id)
             return False
-        renamed = report.replace(earlier.id.encode(), diagnosis_id.encode())
-        self._blobs.write_output(diagnosis_id, FIRST, REPORT, renamed)
         return True
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import structlog
 
-from app.blobs.local import BlobStore
+from app.blobs.opening import open_blobs
+from app.errors import StoreAway
 from app.jobs.database import Database, migrate
 from app.jobs.engine import Engine, prepare_engine
 from app.jobs.events import EventLog
@@ -35,7 +36,7 @@ class Services:
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.database = Database(settings)
         self.engine = Engine(self.database)
-        self.blobs = BlobStore(settings.data_dir / "blobs")
+        self.blobs = open_blobs(settings)
         self.store = JobStore(self.database, self.engine)
         self.workers = WorkerRegistry(self.database, worker_locks_dir(settings), settings.lease_seconds)
         self.repeats = Repeats(self.database, self.store, self.workers, self.blobs)
@@ -92,6 +93,8 @@ class Upkeep:
         assert callable(action)
         try:
             count = action()
+        except StoreAway:
+            log.warning("upkeep_put_off", task=name)
         except Exception:
             log.exception("upkeep_failed", task=name)  # a full disk or a lost database: the next round tries again
         else:

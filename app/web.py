@@ -20,6 +20,7 @@ class _Server(uvicorn.Server):
         context = getattr(getattr(self.config.app, "state", None), "context", None)
         if context is not None:
             context.watch.stop_soon()
+            context.services.blobs.hurry_when(lambda: True)
         self.should_exit = True  # and no more: uvicorn would raise the signal again at the end, and exit by it
 
 

@@ -15,7 +15,7 @@ import httpx2
 
 from phasegap.errors import Problem, ServiceUnreachable, problem_of
 
-TRY_LATER = (429, 503)
+TRY_LATER = (429, 503, 507)
 CONNECT_SECONDS = 10.0
 DEFAULT_PAUSE_SECONDS = 1.0
 SHORTEST_PAUSE_SECONDS = 0.1  # a Retry-After of 0 must not become a storm

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from app.api.context import Context, wants_html
 from app.api.schemas import Job, job_of
-from app.blobs.local import REPORT
+from app.blobs.base import REPORT
 from app.errors import MEDIA_TYPE, NotFound, Problem
 from app.inert import inert_json
 from app.jobs.models import Diagnosis
@@ -49,7 +49,7 @@ def model_response(model: BaseModel, status: int = 200, headers: dict[str, str] 
 
 def report_bytes(context: Context, diagnosis: Diagnosis) -> bytes:
     """The stored report, as it was written."""
-    return context.services.blobs.output(diagnosis.id, diagnosis.attempt, REPORT).read_bytes()
+    return context.services.blobs.read_output(diagnosis.id, diagnosis.attempt, REPORT)
 
 
 def report_response(context: Context, diagnosis: Diagnosis, headers: dict[str, str] | None = None) -> Response:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, cast
+from functools import partial
+from typing import Any, ParamSpec, TypeVar, cast
 
 from fastapi import Request
 
@@ -14,6 +18,12 @@ from app.fetching.fetcher import Fetcher
 from app.jobs.models import Diagnosis
 from app.services import Services
 from app.settings import Settings
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+ACCEPTING_THREADS = 8
+"""Uploads that are put into the store at a time; each holds 16 MiB where that is a bucket."""
 
 
 @dataclass
@@ -32,6 +42,14 @@ class Context:
 
     def __post_init__(self) -> None:
         self.fetcher = Fetcher(self.settings)
+        self._accepting = ThreadPoolExecutor(ACCEPTING_THREADS, "accept")
+
+    async def in_accepting_thread(
+        self, call: Callable[Given, Result], *given: Given.args, **named: Given.kwargs
+    ) -> Result:
+        """Call what may take as long as storing an upload does, without keeping the threads of everybody else."""
+        loop, about = asyncio.get_running_loop(), contextvars.copy_context()
+        return await loop.run_in_executor(self._accepting, partial(about.run, partial(call, *given, **named)))
 
 
 def context_of(request: Request) -> Context:

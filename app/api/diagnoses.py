@@ -13,10 +13,11 @@ from pydantic import BeforeValidator, WithJsonSchema
 from analyzers.report import Report, Verdict
 from app.api.answers import job_with_report, model_response, problem_response, report_bytes, report_response
 from app.api.context import context_of, wants_html
+from app.api.downloads import download
 from app.api.openapi import content, problems
 from app.api.schemas import Job, JobPage, summary_of
 from app.api.vocabulary import CauseCode
-from app.blobs.local import REPAIRED
+from app.blobs.base import REPAIRED
 from app.errors import InputProblem, NotFinished, NotFound
 from app.jobs.models import Diagnosis
 from app.jobs.states import Status
@@ -115,8 +116,8 @@ def get_model(request: Request, diagnosis_id: DiagnosisId) -> Response:
         raise _no_report(diagnosis)
     if not diagnosis.has_repaired_model:
         raise NotFound("This diagnosis has no repaired model: no remedy was found that changes stored state only.")
-    path = context.services.blobs.output(diagnosis.id, diagnosis.attempt, REPAIRED)
-    return FileResponse(path, filename=_download_name(diagnosis), media_type="application/octet-stream")
+    stored = context.services.blobs.output(diagnosis.id, diagnosis.attempt, REPAIRED)
+    return download(stored, _download_name(diagnosis))
 
 
 @router.delete("/{diagnosis_id}", status_code=204, responses=problems("invalid_request", "not_found"))

@@ -38,8 +38,8 @@ async def live() -> Response:
 
 @router.get("/ready", response_model=Ready, responses={503: problems("internal")[500]})
 async def ready(request: Request) -> Response:
-    """Whether jobs will be run: the database and the queue answer, and at least one worker lives. As of a second ago
-    at most.
+    """Whether jobs will be run: the database, the queue and, where there is one, the store of files answer, and at
+    least one worker lives. As of a second ago at most.
     """
     checks = context_of(request).readiness.checks()
     if all(check.ok for check in checks.values()):

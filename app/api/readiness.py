@@ -13,6 +13,7 @@ from collections.abc import Callable
 import structlog
 from pydantic import BaseModel
 
+from app.errors import StoreAway
 from app.services import Services
 
 LOOK_SECONDS = 1.0
@@ -61,13 +62,16 @@ class Readiness:
             self._look()
 
     def _look(self) -> None:
-        found = {name: _try(name, check, self._services) for name, check in CHECKS.items()}
+        wanted = CHECKS if self._services.settings.store_url is None else CHECKS | {"store": _store}
+        found = {name: _try(name, check, self._services) for name, check in wanted.items()}
         self._found, self._found_at_s = found, time.monotonic()
 
 
 def _try(name: str, check: Callable[[Services], Check], services: Services) -> Check:
     try:
         return check(services)
+    except StoreAway:
+        return Check(ok=False, detail="does not answer")  # its reason is in the log once, when it went away
     except Exception:
         log.exception("readiness_check_failed", check=name)
         return Check(ok=False, detail="does not answer")
@@ -90,6 +94,11 @@ def _workers(services: Services) -> Check:
     isolation = sorted({worker.isolation for worker in workers if worker.isolation})
     suffix = f", isolation: {', '.join(isolation)}" if isolation else ""
     return Check(ok=bool(workers), detail=f"{len(workers)} live, {slots} slots{suffix}")
+
+
+def _store(services: Services) -> Check:
+    services.blobs.probe()
+    return Check(ok=True, detail="answers")
 
 
 CHECKS = {"database": _database, "queue": _queue, "workers": _workers}

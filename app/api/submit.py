@@ -1,8 +1,8 @@
 """`POST /diagnose`: receive, accept, wait as long as was asked for, answer.
 
 What can be refused without the body is refused before a byte of it is read, in this order: too many requests, body
-declared too large, queue full, disk full. From `accept` on the job is on disk and in the queue; a client that goes away
-then does not take it along.
+declared too large, disk full, store away, queue full. From `accept` on the job is stored and in the queue; a client
+that goes away then does not take it along.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 
 import structlog
@@ -28,7 +28,16 @@ from app.api.pace import paced
 from app.api.prefer import Waiting, parse_waiting
 from app.api.schemas import job_of
 from app.api.upload import Upload, check_encoding, feed_all, in_pieces, new_diagnosis_id
-from app.errors import Conflict, InputProblem, InsufficientStorage, InvalidRequest, NotFound, PayloadTooLarge, QueueFull
+from app.errors import (
+    Conflict,
+    InputProblem,
+    InsufficientStorage,
+    InvalidRequest,
+    NotFound,
+    PayloadTooLarge,
+    QueueFull,
+    StoreAway,
+)
 from app.jobs.models import Diagnosis
 from app.jobs.states import Submission
 from app.services import Services
@@ -58,7 +67,7 @@ async def diagnose(request: Request) -> Response:
         submission = await _receive(request, context)
         submission = replace(submission, traceparent=current_traceparent(), owner=_owner(request))
         _note_size(request, submission)
-        diagnosis = await asyncio.to_thread(_accept, context, submission, key_hash)
+        diagnosis = await context.in_accepting_thread(_accept, context, submission, key_hash)
     _note_accepted(diagnosis)
     if wants_html(request):
         return RedirectResponse(f"/diagnoses/{diagnosis.id}/report", status_code=303)
@@ -87,6 +96,8 @@ def _check_length(request: Request, context: Context) -> None:
     needed = (int(declared) if declared.isdigit() else 0) + context.settings.disk_reserve_bytes
     if context.services.blobs.free_bytes() < needed:
         raise InsufficientStorage("The server has too little free disk space for this upload. Try again later.")
+    with cannot_be_stored():
+        context.services.blobs.require()
 
 
 @asynccontextmanager
@@ -103,6 +114,16 @@ async def _place_in_queue(context: Context) -> AsyncIterator[None]:
         yield
     finally:
         context.uploads_under_way -= 1
+
+
+@contextmanager
+def cannot_be_stored() -> Iterator[None]:
+    """Say of a store that is away what it means to who sends something."""
+    try:
+        yield
+    except StoreAway as error:
+        detail = "The service cannot reach its store of files, so it accepts nothing at the moment. Try again later."
+        raise InsufficientStorage(detail, headers=error.headers) from error
 
 
 def _queue_full(context: Context) -> QueueFull:
@@ -165,11 +186,12 @@ def _accept(context: Context, submission: Submission, key_hash: str | None) -> D
         repeated = services.repeats.answer(submission, key_hash) if context.settings.reuse_reports else None
         return repeated or _enqueue(services, submission, key_hash)
     finally:
-        services.blobs.discard(submission.id)  # after `accept` there is nothing left
+        services.blobs.discard(submission.id)  # after `accept` nothing of it is wanted here
 
 
 def _enqueue(services: Services, submission: Submission, key_hash: str | None) -> Diagnosis:
-    services.blobs.accept(submission.id)
+    with cannot_be_stored():
+        services.blobs.accept(submission.id)
     created = False
     try:
         diagnosis, created = services.store.submit(submission, key_hash)
@@ -188,7 +210,8 @@ async def _answer(context: Context, diagnosis_id: str, waiting: Waiting) -> Resp
     except NotFound as error:
         raise Conflict("The diagnosis was removed while it ran.") from error
     if diagnosis.status == "succeeded":
-        return await asyncio.to_thread(report_response, context, diagnosis, headers)
+        with suppress(StoreAway):  # it was accepted all the same: whoever sends it again would have it run again
+            return await asyncio.to_thread(report_response, context, diagnosis, headers)
     if diagnosis.status == "failed":
         code, detail = diagnosis.error_code or "internal", diagnosis.error_detail or ""
         raise InputProblem(code, detail, headers=headers, id=diagnosis.id)

@@ -86,6 +86,10 @@ class Lifecycle:
         """Put a run back that its worker gives up on purpose; it does not count as a crash."""
         return self._requeue(claim.id, claim.attempt, "running", "let_go")
 
+    def put_off(self, claim: Claim) -> bool:
+        """Put a run back whose files could not be reached; neither the job nor its process is to blame."""
+        return self._requeue(claim.id, claim.attempt, "running", "store_away")
+
     def lost(self, diagnosis_id: str, attempt: int, detail: str | None = None) -> bool:
         """A running job whose process died: back into the queue, or given up after too many deaths."""
         with self._database.transaction() as session:
@@ -181,11 +185,14 @@ def _claim(row: Diagnosis, now_s: float) -> Claim:
         attempt=row.attempt,
         worker_id=row.worker_id or "",
         created_at=row.created_at,
+        started_at=now_s if row.started_at is None else row.started_at,
         claimed_at=now_s,
         model_file=row.model_file,
         batch_file=row.batch_file,
         model_sha256=row.model_sha256,
         batch_sha256=row.batch_sha256,
+        model_bytes=row.model_bytes,
+        batch_bytes=row.batch_bytes,
         options=row.options,
         traceparent=row.traceparent,
     )

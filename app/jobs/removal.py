@@ -6,6 +6,7 @@ the row itself with the retention time or a second request. What has ended goes 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
 import sqlalchemy as sa
@@ -37,9 +38,9 @@ BARE: dict[str, Any] = {
 class Files(Protocol):
     """What is needed of the blob store here."""
 
+    def probe(self) -> None: ...
     def remove(self, diagnosis_id: str) -> None: ...
-    def old_diagnoses(self) -> list[str]: ...
-    def remove_dead_incoming(self) -> int: ...
+    def sweep(self, known: Callable[[list[str]], Collection[str]]) -> int: ...
 
 
 class Remover:
@@ -56,7 +57,10 @@ class Remover:
 
         Raises:
             NotFound: there is no such diagnosis.
+            StoreAway: its files cannot be reached, so nothing was done.
         """
+        self._store.get(diagnosis_id)
+        self._files.probe()  # who is told that it is gone must not find it kept because nobody could get at it
         self._remove(diagnosis_id)
         self._database.scrub()
 
@@ -83,11 +87,7 @@ class Remover:
 
     def sweep_files(self) -> int:
         """Remove files that belong to no diagnosis: what a crash left between file and row."""
-        candidates = self._files.old_diagnoses()
-        orphans = set(candidates) - self._store.known_among(candidates)
-        for diagnosis_id in orphans:
-            self._files.remove(diagnosis_id)
-        return len(orphans) + self._files.remove_dead_incoming()
+        return self._files.sweep(self._store.known_among)
 
 
 def _cancel(session: Session, diagnosis_id: str) -> bool:

@@ -43,19 +43,26 @@ class Submission:
 
 @dataclass(frozen=True)
 class Claim:
-    """One run of one job, held by one worker."""
+    """One run of one job, held by one worker. `started_at` is when its first run began."""
 
     id: str
     attempt: int
     worker_id: str
     created_at: float
+    started_at: float
     claimed_at: float
     model_file: str
     batch_file: str
     model_sha256: str
     batch_sha256: str
+    model_bytes: int
+    batch_bytes: int
     options: dict[str, Any]
     traceparent: str | None = None
+
+    @property
+    def since_first_run_seconds(self) -> float:
+        return max(0.0, self.claimed_at - self.started_at)
 
     @property
     def queue_seconds(self) -> float:

@@ -65,6 +65,7 @@ class WorkerProcess:
         isolation, edition = getattr(self._sandbox, "isolation", None), edition_of(self._settings)
         worker_id, lock = self._services.workers.join(self._settings.slots, isolation, edition)
         clear_dead_scratch(self._settings.data_dir / "scratch", self._services)
+        self._services.blobs.hurry_when(self._shutdown.is_set)
         runner = JobRunner(self._services, self._sandbox, worker_id, self._shutdown.is_set, edition)
         loop = WorkerLoop(self._settings, worker_id, runner.run_job)
         upkeep = Upkeep(self._services)

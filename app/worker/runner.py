@@ -3,11 +3,14 @@
 The job runs in a scratch folder of its own, named by diagnosis and attempt. What counts is moved to the blob store
 *before* the row says so: a reader never finds a report announced that is not there. If the row refuses the ending
 (the run was cancelled or overtaken), the run's outputs are dropped.
+
+Where the store of files does not answer, the job goes back to the queue and its slot takes no other until the store
+does. That counts as no crash: an outage would else give up every job that is met, each after a few tries. It ends all
+the same: an outage costs a job one run a slot, and one that the store keeps failing is given up after a bound.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Callable
@@ -17,7 +20,8 @@ from typing import Protocol
 import structlog
 
 from analyzers.report import Report
-from app.blobs.local import REPAIRED, REPORT
+from app.blobs.base import REPAIRED, REPORT, Upload
+from app.errors import StoreAway
 from app.inert import inert_json
 from app.jobs.database import is_full_disk
 from app.jobs.states import Claim, Ending
@@ -29,6 +33,13 @@ from app.traces import span
 from app.worker.traced import RunTrace, traced_run
 
 PROGRESS_PAUSE_S = 0.25
+STORE_PAUSE_S = 1.0
+LONGEST_STORE_PAUSE_S = 5.0
+"""How often a slot that has met a store that is away looks for it."""
+NEVER_REACHED = (
+    "The files of this diagnosis could not be reached for too long, so it was given up. Model and batch are not why; "
+    "send them again."
+)
 
 log = structlog.get_logger(__name__)
 
@@ -73,11 +84,27 @@ class JobRunner:
         self.held.add(diagnosis_id)  # before the claim, so that the upkeep never finds it claimed and not held
         try:
             claim = self._services.lifecycle.claim(diagnosis_id, attempt, self._worker_id)
-            if claim is not None:
-                with traced_run(claim) as run:
-                    self._run_claimed(claim, run)
+            if claim is None:
+                return
+            with traced_run(claim) as run:
+                self._run_claimed(claim, run)
+        except StoreAway:
+            self.held.discard(diagnosis_id)
+            self._await_store()
         finally:
             self.held.discard(diagnosis_id)
+
+    def _await_store(self) -> None:
+        """Keep this slot from taking the next job until the store answers; the last one is with the queue again."""
+        pause_s = STORE_PAUSE_S
+        while not self._shutting_down():
+            time.sleep(pause_s)
+            pause_s = min(LONGEST_STORE_PAUSE_S, pause_s * 2)
+            try:
+                self._services.blobs.probe()
+            except StoreAway:
+                continue
+            return
 
     def _run_claimed(self, claim: Claim, run: RunTrace) -> None:
         folder = self._scratch / f"{claim.id}-{claim.attempt}"
@@ -85,6 +112,9 @@ class JobRunner:
             outcome = self._execute(claim, folder, run)
             with span("settle"):
                 self._conclude(claim, folder, outcome, run)
+        except StoreAway:
+            self._put_off(claim)
+            raise
         except SandboxUnavailable as error:
             log.error("sandbox_unavailable", reason=str(error)[-2000:])
             self._services.lifecycle.lost(claim.id, claim.attempt)  # not the job's fault: it gets another run
@@ -94,6 +124,16 @@ class JobRunner:
                 self._services.lifecycle.settle(claim, _fault(error))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _put_off(self, claim: Claim) -> None:
+        """Give a job back whose files could not be reached; what this run may have put counts for nothing."""
+        lifecycle = self._services.lifecycle
+        if claim.since_first_run_seconds > self._services.settings.store_patience_seconds:
+            lifecycle.settle(claim, Ending("failed", error_code="internal", error_detail=NEVER_REACHED))
+            log.error("job_given_up_for_its_files")
+        elif lifecycle.put_off(claim):
+            log.warning("job_put_off_for_its_files")
+        self._services.blobs.remove_attempt(claim.id, claim.attempt)
 
     def _execute(self, claim: Claim, folder: Path, run: RunTrace) -> Outcome:
         self._fill(claim, folder)
@@ -107,8 +147,11 @@ class JobRunner:
     def _fill(self, claim: Claim, folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         (folder / "in").mkdir(parents=True, mode=0o700)
-        for name in (claim.model_file, claim.batch_file):
-            _link(self._services.blobs.upload(claim.id, name), folder / "in" / name)
+        for upload in (
+            Upload(claim.model_file, claim.model_bytes, claim.model_sha256),
+            Upload(claim.batch_file, claim.batch_bytes, claim.batch_sha256),
+        ):
+            self._services.blobs.fetch_upload(claim.id, upload, folder / "in" / upload.name)
 
     def _limits(self) -> Limits:
         settings = self._services.settings
@@ -195,14 +238,6 @@ class _Watch:
             return
         self._told = (stage, fraction, now_s)
         self._services.lifecycle.progress(self._claim, stage, fraction, note)
-
-
-def _link(upload: Path, name: Path) -> None:
-    """Give the guest its upload without copying it; it may only read it, and it is nobody else's."""
-    try:
-        os.link(upload, name)
-    except OSError:  # another file system, or one without links
-        shutil.copyfile(upload, name)
 
 
 def _task(claim: Claim) -> Task:

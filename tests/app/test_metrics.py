@@ -116,7 +116,12 @@ def test_what_is_counted(busy: Server) -> None:
 def test_series_that_alerts_watch_begin_at_zero(busy: Server) -> None:
     found = families(busy)
     assert {"internal", "worker_crashed"} <= {s.labels["code"] for s in found["phasegap_jobs"].samples}
-    assert {s.labels["reason"] for s in found["phasegap_jobs_requeued"].samples} == {"lost", "let_go", "stranded"}
+    assert {s.labels["reason"] for s in found["phasegap_jobs_requeued"].samples} == {
+        "lost",
+        "let_go",
+        "stranded",
+        "store_away",
+    }
     assert {"memory", "machine_memory"} <= {s.labels["limit"] for s in found["phasegap_limits_hit"].samples}
 
 
