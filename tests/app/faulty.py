@@ -7,6 +7,7 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -21,12 +22,16 @@ HEADERS_OF_ITS_OWN = ("connection", "transfer-encoding", "keep-alive", "content-
 
 
 class FaultyProxy:
-    """`every` = 3 spoils each third request, 1 all of them, 0 none, by `kinds` in turn; `spoilt` counts them."""
+    """`every` = 3 spoils each third request, 1 all of them, 0 none, by `kinds` in turn; `spoilt` counts them.
+
+    `when` says of a request, "GET /path", whether it counts at all.
+    """
 
     def __init__(self, upstream: str, every: int = 0) -> None:
         self.upstream = upstream.removeprefix("http://")
         self.every = every
         self.kinds: tuple[str, ...] = KINDS
+        self.when: Callable[[str], bool] = lambda request: True
         self.requests = 0
         self.spoilt: dict[str, int] = dict.fromkeys(KINDS, 0)
         self._lock = threading.Lock()
@@ -34,8 +39,10 @@ class FaultyProxy:
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
-    def fault(self) -> str | None:
-        """What to do to the next request."""
+    def fault(self, request: str) -> str | None:
+        """What to do to this request."""
+        if not self.when(request):
+            return None
         with self._lock:
             self.requests += 1
             if not self.every or self.requests % self.every:
@@ -65,7 +72,7 @@ def _handler(owner: FaultyProxy) -> type[BaseHTTPRequestHandler]:
 
         def act(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            kind = owner.fault()
+            kind = owner.fault(f"{self.command} {self.path}")
             if kind == "unavailable":
                 return self.answer(503, [], b"<Error><Code>SlowDown</Code></Error>")
             if kind == "silent":

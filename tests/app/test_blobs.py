@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 
 import app.blobs.bucket
 import app.blobs.local
+import app.blobs.objects
 from app.blobs.base import REPAIRED, REPORT, BlobStore, Upload, UploadDamagedError
 from app.blobs.bucket import PARTS, BucketBlobs
 from app.blobs.local import LocalBlobs
@@ -56,12 +58,18 @@ def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def point_at(url: str, patch: pytest.MonkeyPatch) -> None:
-    for name, value in {"AWS_ENDPOINT_URL": url, **CREDENTIALS}.items():
+    account = {"gcs_base_url": url, "disable_oauth": True, "client_email": "", "private_key": "", "private_key_id": ""}
+    for name, value in {
+        "AWS_ENDPOINT_URL": url,
+        **CREDENTIALS,
+        "GOOGLE_BASE_URL": url,
+        "GOOGLE_SERVICE_ACCOUNT_KEY": json.dumps(account),
+    }.items():
         patch.setenv(name, value)
 
 
 @pytest.fixture(
-    params=["folder", "bucket", pytest.param("moto", marks=pytest.mark.slow)],
+    params=["folder", "bucket", "gs bucket", pytest.param("moto", marks=pytest.mark.slow)],
 )
 def url(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str | None]:
     """Where a store is to be; None for a folder."""
@@ -71,9 +79,10 @@ def url(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
         point_at(request.getfixturevalue("moto"), monkeypatch)
         yield f"s3://{BUCKET}/{os.urandom(4).hex()}"
     else:
-        with BucketServer() as server:
+        is_google = request.param == "gs bucket"
+        with BucketServer(asks_for_keys=not is_google) as server:
             point_at(server.url, monkeypatch)
-            yield f"s3://{BUCKET}/some/prefix"
+            yield f"{'gs' if is_google else 's3'}://{BUCKET}/some/prefix"
 
 
 @pytest.fixture
@@ -249,6 +258,7 @@ def test_a_store_that_says_nothing_is_away_within_seconds(
 def test_a_wrong_bucket_or_key_is_a_store_that_is_away(
     bucket: str, keys: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(app.blobs.objects, "PROBE_LIMIT_S", 0.3)
     with BucketServer() as server:
         point_at(server.url, monkeypatch)
         for name, value in keys.items():
