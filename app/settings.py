@@ -6,29 +6,26 @@ Units stand in the names. Each default is safe for a stranger's upload on a smal
 
 from __future__ import annotations
 
-import re
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, IPvAnyNetwork, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from app.endpoints import WebhookEndpoint
+from app.store_settings import StoreSettings
 from app.uris import check_prefix
 
 MIB = 1024 * 1024
 GIB = 1024 * MIB
 ENV_PREFIX = "PHASEGAP_"
-BUCKET_SCHEMES = ("s3", "gs", "az")
-BUCKET = r"[a-z0-9][a-z0-9._-]{1,221}(/[A-Za-z0-9._-]+)*/?"
-"""A bucket and plain names below it: nothing that a store would have to escape, and no credentials."""
 GUEST_UID_BASE = 60800
 """Users that no distribution gives away: Debian and systemd leave them alone, and rootless containers have them."""
 
 
-class Settings(BaseSettings):
+class Settings(StoreSettings):
     """What an operator may choose."""
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore", validate_default=True)
@@ -38,20 +35,6 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         None,
         description="SQLAlchemy URL, PostgreSQL for many workers; empty: SQLite in the data folder (local disk only).",
-    )
-
-    store_url: str | None = Field(
-        None,
-        description="Bucket for uploads and results, s3://bucket/prefix, gs:// or az://, for workers on many machines; "
-        "endpoint and credentials by the stores' own variables (AWS_*, GOOGLE_*, AZURE_*). Empty: the data folder.",
-    )
-    store_seconds: float = Field(
-        30.0, gt=0, description="How long a step that the bucket fails is tried again; then it counts as away."
-    )
-    store_patience_seconds: float = Field(
-        3600.0,
-        ge=0,
-        description="Age of a job's first run from when on it is given up if the bucket fails it again, not put back.",
     )
 
     # Answering
@@ -245,14 +228,6 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
-
-    @field_validator("store_url")
-    @classmethod
-    def _is_bucket(cls, value: str | None) -> str | None:
-        parts = urlsplit(value or "")
-        if value and (parts.scheme not in BUCKET_SCHEMES or not re.fullmatch(BUCKET, parts.netloc + parts.path)):
-            raise ValueError("it must be s3://bucket/prefix, gs://bucket/prefix or az://container/prefix")
-        return value.rstrip("/") if value else None
 
     @field_validator("api_key_hashes")
     @classmethod

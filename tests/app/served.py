@@ -24,11 +24,14 @@ SERVE = "import sys; from app.settings import Settings; from app.logs import con
 
 
 class Server:
-    """A running service. `real` takes the real sandbox; else the worker plays scripts."""
+    """A running service. `real` takes the real sandbox; else the worker plays scripts, if there is to be one here."""
 
-    def __init__(self, data_dir: Path, *, real: bool = False, port: int = 0, **settings: Any) -> None:
+    def __init__(
+        self, data_dir: Path, *, real: bool = False, port: int = 0, own_worker: bool = True, **settings: Any
+    ) -> None:
         self.data_dir = data_dir
         self.real = real
+        self.own_worker = own_worker
         self.environment = os.environ | {"PHASEGAP_DATA_DIR": str(data_dir), "PYTHONPATH": str(ROOT)}
         settings = {"reuse_reports": False} | settings  # many tests send the same bytes and want them run
         self.environment |= {f"PHASEGAP_{name.upper()}": str(value) for name, value in settings.items()}
@@ -36,7 +39,7 @@ class Server:
         self.start()
 
     def start(self) -> None:
-        worker = repr(WORKER if self.real else DOUBLE)
+        worker = repr((WORKER if self.real else DOUBLE) if self.own_worker else None)
         command = [sys.executable, "-c", SERVE.format(worker=worker), str(self.port)]
         self.log: list[str] = []
         self.process = subprocess.Popen(

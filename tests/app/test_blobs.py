@@ -24,7 +24,7 @@ from app.blobs.local import LocalBlobs
 from app.errors import NotFound, StoreAway
 from tests.app.bucket_served import BUCKET, CREDENTIALS, BucketServer
 from tests.app.faulty import FaultyProxy
-from tests.app.foreign import environment, running
+from tests.app.moto import moto_served
 
 LARGE_BYTES = 20_000_000
 """More than two parts of an upload and two pieces of a download."""
@@ -47,13 +47,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 @pytest.fixture(scope="module")
 def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("moto")
-    python = environment(folder / "env", "moto[s3]>=5.2", "flask", "flask-cors")
-    command = [str(python), "-m", "moto.server", "-H", "127.0.0.1", "-p", "{port}"]
-    make = "import sys, boto3; boto3.client('s3', endpoint_url=sys.argv[1]).create_bucket(Bucket=sys.argv[2])"
-    with running(command, folder / "run", "/moto-api/") as url:
-        keys = os.environ | CREDENTIALS | {"AWS_DEFAULT_REGION": "us-east-1"}
-        subprocess.run([str(python), "-c", make, url, BUCKET], check=True, env=keys)
+    with moto_served(tmp_path_factory.mktemp("moto")) as url:
         yield url
 
 
