@@ -33,7 +33,7 @@ class Client:
         server: address of the service; else the environment's `PHASEGAP_SERVER`, else this machine's port 8000.
         api_key: where the service wants one; else the environment's `PHASEGAP_API_KEY`.
         retry_seconds: for how long in all a request is sent again that the service answers with "later" (429, 503
-            with `Retry-After`) or whose connection breaks. 0: never.
+            or 507 with `Retry-After`) or whose connection breaks. 0: never.
         answer_seconds: how long one answer may take.
     """
 

@@ -14,7 +14,7 @@ from analyzers.report import Report, Verdict
 from app.api.answers import job_with_report, model_response, problem_response, report_bytes, report_response
 from app.api.context import context_of, wants_html
 from app.api.downloads import download
-from app.api.openapi import content, problems
+from app.api.openapi import STORE_AWAY, content, problems
 from app.api.schemas import Job, JobPage, summary_of
 from app.api.vocabulary import CauseCode
 from app.blobs.base import REPAIRED
@@ -73,7 +73,7 @@ def list_diagnoses(
     return model_response(JobPage(items=[summary_of(row) for row in rows], next_cursor=next_cursor))
 
 
-@router.get("/{diagnosis_id}", response_model=Job, responses=problems("invalid_request", "not_found"))
+@router.get("/{diagnosis_id}", response_model=Job, responses=problems("invalid_request", "not_found") | STORE_AWAY)
 def get_diagnosis(request: Request, diagnosis_id: DiagnosisId) -> Response:
     """The job, with its report once it has succeeded and its error once it has failed."""
     context = context_of(request)
@@ -87,7 +87,9 @@ def get_diagnosis(request: Request, diagnosis_id: DiagnosisId) -> Response:
 @router.get(
     "/{diagnosis_id}/report",
     response_model=Report,
-    responses=content("text/html", "The report") | problems("invalid_request", "not_found", "not_finished"),
+    responses=content("text/html", "The report")
+    | problems("invalid_request", "not_found", "not_finished")
+    | STORE_AWAY,
 )
 def get_report(request: Request, diagnosis_id: DiagnosisId) -> Response:
     """The report: JSON, or a page to a client that prefers HTML. A failed diagnosis answers with its problem."""
@@ -106,7 +108,8 @@ def get_report(request: Request, diagnosis_id: DiagnosisId) -> Response:
     responses=content("application/octet-stream", "The repaired model")
     | {206: {"description": "The part of it that `Range` asks for.", "content": {"application/octet-stream": {}}}}
     | {416: problems("invalid_request")[422]}
-    | problems("invalid_request", "not_found", "not_finished"),
+    | problems("invalid_request", "not_found", "not_finished")
+    | STORE_AWAY,
 )
 def get_model(request: Request, diagnosis_id: DiagnosisId) -> Response:
     """The repaired model in the format of the upload, where a remedy changed only stored state."""
@@ -120,7 +123,7 @@ def get_model(request: Request, diagnosis_id: DiagnosisId) -> Response:
     return download(stored, _download_name(diagnosis))
 
 
-@router.delete("/{diagnosis_id}", status_code=204, responses=problems("invalid_request", "not_found"))
+@router.delete("/{diagnosis_id}", status_code=204, responses=problems("invalid_request", "not_found") | STORE_AWAY)
 def delete_diagnosis(request: Request, diagnosis_id: DiagnosisId) -> Response:
     """Remove the uploads, the report and everything derived; a job that has not ended is cancelled."""
     context_of(request).services.remover.remove(diagnosis_id)

@@ -62,8 +62,9 @@ class JobCollector(Collector):
             "Age of the oldest heartbeat of a living worker.",
             self._services.workers.longest_silence_s(),
         )
-        free_bytes = self._services.blobs.free_bytes()
-        yield GaugeMetricFamily("phasegap_disk_free_bytes", "Free space where uploads and results are.", free_bytes)
+        blobs = self._services.blobs
+        yield GaugeMetricFamily("phasegap_disk_free_bytes", "Free space where uploads arrive.", blobs.free_bytes())
+        yield GaugeMetricFamily("phasegap_store_reachable", "Whether files can be stored now.", int(blobs.is_there()))
 
     def _bounds(self) -> Iterator[Metric]:
         settings = self._services.settings

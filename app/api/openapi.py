@@ -46,6 +46,10 @@ def problems(*codes: str) -> Responses:
     return grouped
 
 
+STORE_AWAY: Responses = {503: problems("internal")[500]}
+"""Of what is read from the store of files; what is sent to it is answered with 507."""
+
+
 def use_problem_media_type(schema: dict[str, Any]) -> dict[str, Any]:
     """Put the problem schema where it belongs: FastAPI describes every declared model as the route's own media type."""
     reference = {"$ref": f"#/components/schemas/{ProblemDocument.__name__}"}

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 import structlog
@@ -96,8 +96,8 @@ def _check_length(request: Request, context: Context) -> None:
     needed = (int(declared) if declared.isdigit() else 0) + context.settings.disk_reserve_bytes
     if context.services.blobs.free_bytes() < needed:
         raise InsufficientStorage("The server has too little free disk space for this upload. Try again later.")
-    with cannot_be_stored():
-        context.services.blobs.require()
+    if not context.services.blobs.is_there():
+        raise _cannot_be_stored()
 
 
 @asynccontextmanager
@@ -116,14 +116,10 @@ async def _place_in_queue(context: Context) -> AsyncIterator[None]:
         context.uploads_under_way -= 1
 
 
-@contextmanager
-def cannot_be_stored() -> Iterator[None]:
-    """Say of a store that is away what it means to who sends something."""
-    try:
-        yield
-    except StoreAway as error:
-        detail = "The service cannot reach its store of files, so it accepts nothing at the moment. Try again later."
-        raise InsufficientStorage(detail, headers=error.headers) from error
+def _cannot_be_stored() -> InsufficientStorage:
+    """What a store that is away means to who sends something."""
+    detail = "The service cannot reach its store of files, so it accepts nothing at the moment. Try again later."
+    return InsufficientStorage(detail, headers=StoreAway().headers)
 
 
 def _queue_full(context: Context) -> QueueFull:
@@ -190,8 +186,10 @@ def _accept(context: Context, submission: Submission, key_hash: str | None) -> D
 
 
 def _enqueue(services: Services, submission: Submission, key_hash: str | None) -> Diagnosis:
-    with cannot_be_stored():
+    try:
         services.blobs.accept(submission.id)
+    except StoreAway as error:
+        raise _cannot_be_stored() from error
     created = False
     try:
         diagnosis, created = services.store.submit(submission, key_hash)

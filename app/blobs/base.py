@@ -100,8 +100,8 @@ class BlobStore(Protocol):
     def sweep(self, known: Known) -> int:
         """Remove what crashes have left: files without a row, uploads of dead processes. Returns how many."""
 
-    def require(self) -> None:
-        """Raise StoreAway where it is known that nothing can be stored now. Costs nothing."""
+    def is_there(self) -> bool:
+        """Whether the store answered when it was last asked. Costs nothing."""
 
     def probe(self) -> None:
         """Ask the store whether it is there, unless it has shown that just now."""

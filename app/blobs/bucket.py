@@ -146,10 +146,9 @@ class BucketBlobs(Incoming):
             self.remove(diagnosis_id)
         return len(orphans)
 
-    def require(self) -> None:
-        """Raise StoreAway where the store is known to be away."""
-        if self._objects.patience.is_away:
-            raise StoreAway
+    def is_there(self) -> bool:
+        """Whether the store answered when it was last asked."""
+        return not self._objects.patience.is_away
 
     def probe(self) -> None:
         """Raise StoreAway unless the store answers."""

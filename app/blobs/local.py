@@ -97,8 +97,9 @@ class LocalBlobs(Incoming):
             self._forget(lock)
         return len(orphans) + len(dead)
 
-    def require(self) -> None:
+    def is_there(self) -> bool:
         """A folder does not go away."""
+        return True
 
     def probe(self) -> None:
         """Likewise; a full disk says so itself."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
+import phasegap
 from app.settings import Settings
 from tests.app.bucket_served import BUCKET, BucketServer
 from tests.app.conftest import QUICK, check_problem
@@ -168,11 +170,18 @@ def test_a_bucket_that_is_away_is_told_and_costs_no_job(stored: Callable[..., St
     time.sleep(1.5)
     attempts = [row[0] for row in here.rows("SELECT attempt FROM diagnoses WHERE status != 'succeeded'")]
     assert max(attempts) <= 3, "an outage costs a slot one run, not one after the other"
+    assert "phasegap_store_reachable 0.0" in service.get("/metrics").text
+    sent: list[str] = []
+    client = phasegap.Client(service.url, retry_seconds=60)
+    sending = threading.Thread(target=lambda: sent.append(client.submit(script(), [[1.0]]).id))
+    sending.start()
     here.back()
     service.until(lambda: service.get("/health/ready").status_code == 200, 15)
+    sending.join(30)
+    assert service.ended(sent[0])["status"] == "succeeded", "a client of ours waits and sends again"
     assert [service.ended(diagnosis_id)["status"] for diagnosis_id in under_way] == ["succeeded"] * 4
     assert here.rows("SELECT sum(crashes) FROM diagnoses") == [(0,)]
-    assert len(here.rows("SELECT id FROM diagnoses")) == 5, "what was refused is no job"
+    assert len(here.rows("SELECT id FROM diagnoses")) == 6, "what was refused is no job"
     assert service.post(script()).status_code == 200
 
 
