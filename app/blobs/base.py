@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from app.errors import StoreAway
+
 REPORT = "report.json"
 REPAIRED = "repaired"
 ORPHAN_AGE_S = 600.0
@@ -20,6 +22,14 @@ ORPHAN_AGE_S = 600.0
 
 Known = Callable[[list[str]], Collection[str]]
 """Tells which of these diagnoses still own files."""
+
+
+class NoRoomError(StoreAway):
+    """An upload does not fit on this machine's disk; another machine's may have the room."""
+
+    def __init__(self, needed_bytes: int) -> None:
+        super().__init__("There is too little free disk space for this upload at the moment.")
+        self.needed_bytes = needed_bytes
 
 
 class UploadDamagedError(Exception):
@@ -73,6 +83,7 @@ class BlobStore(Protocol):
 
         Raises:
             NotFound: it has been removed.
+            NoRoomError: it does not fit.
             UploadDamagedError: it is not what was received.
         """
 

@@ -9,15 +9,18 @@ to be left over is noted on disk (`leftovers.py`) and goes with the next sweep; 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import RawIOBase
 from pathlib import Path
 
 import structlog
 
-from app.blobs.base import ORPHAN_AGE_S, Known, Upload, UploadDamagedError
+from app.blobs.base import ORPHAN_AGE_S, Known, NoRoomError, Upload, UploadDamagedError
 from app.blobs.incoming import Incoming
 from app.blobs.leftovers import Leftovers
 from app.blobs.objects import Objects, RemoteFile
@@ -65,10 +68,10 @@ class BucketBlobs(Incoming):
         if found.size_bytes != upload.size_bytes:
             return False
         digest = hashlib.sha256()
-        with target.open("wb") as file:
+        with _room_for(upload.size_bytes), target.open("wb", buffering=0) as file:
             for piece in pieces_of(found):
                 digest.update(piece)
-                file.write(piece)
+                _write(file, piece)
         return digest.hexdigest() == upload.sha256
 
     def put_output(self, diagnosis_id: str, attempt: int, name: str, source: Path) -> None:
@@ -157,6 +160,22 @@ class BucketBlobs(Incoming):
     def hurry_when(self, leaving: Callable[[], bool]) -> None:
         """From when this says so, give up instead of trying again."""
         self._objects.patience.leaving = leaving
+
+
+@contextmanager
+def _room_for(needed_bytes: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise NoRoomError(needed_bytes) from error
+        raise
+
+
+def _write(file: RawIOBase, piece: bytes) -> None:
+    left = memoryview(piece)
+    while left:
+        left = left[file.write(left) :]
 
 
 def _home(diagnosis_id: str) -> str:

@@ -86,9 +86,9 @@ class Lifecycle:
         """Put a run back that its worker gives up on purpose; it does not count as a crash."""
         return self._requeue(claim.id, claim.attempt, "running", "let_go")
 
-    def put_off(self, claim: Claim) -> bool:
-        """Put a run back whose files could not be reached; neither the job nor its process is to blame."""
-        return self._requeue(claim.id, claim.attempt, "running", "store_away")
+    def put_off(self, claim: Claim, reason: str) -> bool:
+        """Put a run back whose files could not be had here; neither the job nor its process is to blame."""
+        return self._requeue(claim.id, claim.attempt, "running", reason)
 
     def lost(self, diagnosis_id: str, attempt: int, detail: str | None = None) -> bool:
         """A running job whose process died: back into the queue, or given up after too many deaths."""

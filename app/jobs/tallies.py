@@ -22,8 +22,10 @@ from app.reference import reference
 JOBS = "jobs"
 LIMITS = "limits"
 REQUEUED = "requeued"
-REASONS = ("lost", "let_go", "stranded", "store_away")
-"""Why a run is put back: its worker died, its worker ended, the queue would not hand it out, its files were away."""
+REASONS = ("lost", "let_go", "stranded", "store_away", "no_room")
+"""Why a run is put back: its worker died, its worker ended, the queue would not hand it out, its files were away, they
+did not fit on its worker's disk.
+"""
 REUSED = "reused"
 BUCKETS_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 MIB = 1024 * 1024

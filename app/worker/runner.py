@@ -3,10 +3,6 @@
 The job runs in a scratch folder of its own, named by diagnosis and attempt. What counts is moved to the blob store
 *before* the row says so: a reader never finds a report announced that is not there. If the row refuses the ending
 (the run was cancelled or overtaken), the run's outputs are dropped.
-
-Where the store of files does not answer, the job goes back to the queue and its slot takes no other until the store
-does. That counts as no crash: an outage would else give up every job that is met, each after a few tries. It ends all
-the same: an outage costs a job one run a slot, and one that the store keeps failing is given up after a bound.
 """
 
 from __future__ import annotations
@@ -24,23 +20,17 @@ from app.blobs.base import REPAIRED, REPORT, Upload
 from app.errors import StoreAway
 from app.inert import inert_json
 from app.jobs.database import is_full_disk
+from app.jobs.engine import Run
 from app.jobs.states import Claim, Ending
 from app.reference import CAUSES, reference
 from app.sandbox.host import SandboxUnavailable
 from app.sandbox.protocol import Limits, Outcome, Task
 from app.services import Services
 from app.traces import span
+from app.worker.deferral import NO_ROOM, Deferral
 from app.worker.traced import RunTrace, traced_run
 
 PROGRESS_PAUSE_S = 0.25
-STORE_PAUSE_S = 1.0
-LONGEST_STORE_PAUSE_S = 5.0
-"""How often a slot that has met a store that is away looks for it."""
-NEVER_REACHED = (
-    "The files of this diagnosis could not be reached for too long, so it was given up. Model and batch are not why; "
-    "send them again."
-)
-
 log = structlog.get_logger(__name__)
 
 
@@ -75,36 +65,28 @@ class JobRunner:
         self._shutting_down = shutting_down
         self._edition = edition
         self._scratch = services.settings.data_dir / "scratch"
-        self.held: set[str] = set()
+        self._deferral = Deferral(services, shutting_down)
+        self.held: set[Run] = set()
 
     def run_job(self, diagnosis_id: str, attempt: int) -> None:
         """Claim a run and see it through. A run that is not wanted any more is skipped."""
         if self._shutting_down():
             return  # it stays with the queue as taken by a worker that is gone, and is given back
-        self.held.add(diagnosis_id)  # before the claim, so that the upkeep never finds it claimed and not held
+        away: StoreAway | None = None
+        self.held.add(
+            (diagnosis_id, attempt)
+        )  # before the claim, so that the upkeep never finds it claimed and not held
         try:
             claim = self._services.lifecycle.claim(diagnosis_id, attempt, self._worker_id)
-            if claim is None:
-                return
-            with traced_run(claim) as run:
-                self._run_claimed(claim, run)
-        except StoreAway:
-            self.held.discard(diagnosis_id)
-            self._await_store()
+            if claim is not None:
+                with traced_run(claim) as run:
+                    self._run_claimed(claim, run)
+        except StoreAway as error:
+            away = error
         finally:
-            self.held.discard(diagnosis_id)
-
-    def _await_store(self) -> None:
-        """Keep this slot from taking the next job until the store answers; the last one is with the queue again."""
-        pause_s = STORE_PAUSE_S
-        while not self._shutting_down():
-            time.sleep(pause_s)
-            pause_s = min(LONGEST_STORE_PAUSE_S, pause_s * 2)
-            try:
-                self._services.blobs.probe()
-            except StoreAway:
-                continue
-            return
+            self.held.discard((diagnosis_id, attempt))
+        if away is not None:
+            self._deferral.wait_until_mended(away)  # the job is with the queue again; this slot takes no other
 
     def _run_claimed(self, claim: Claim, run: RunTrace) -> None:
         folder = self._scratch / f"{claim.id}-{claim.attempt}"
@@ -112,8 +94,8 @@ class JobRunner:
             outcome = self._execute(claim, folder, run)
             with span("settle"):
                 self._conclude(claim, folder, outcome, run)
-        except StoreAway:
-            self._put_off(claim)
+        except StoreAway as error:
+            self._deferral.put_off(claim, error)
             raise
         except SandboxUnavailable as error:
             log.error("sandbox_unavailable", reason=str(error)[-2000:])
@@ -124,16 +106,6 @@ class JobRunner:
                 self._services.lifecycle.settle(claim, _fault(error))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-
-    def _put_off(self, claim: Claim) -> None:
-        """Give a job back whose files could not be reached; what this run may have put counts for nothing."""
-        lifecycle = self._services.lifecycle
-        if claim.since_first_run_seconds > self._services.settings.store_patience_seconds:
-            lifecycle.settle(claim, Ending("failed", error_code="internal", error_detail=NEVER_REACHED))
-            log.error("job_given_up_for_its_files")
-        elif lifecycle.put_off(claim):
-            log.warning("job_put_off_for_its_files")
-        self._services.blobs.remove_attempt(claim.id, claim.attempt)
 
     def _execute(self, claim: Claim, folder: Path, run: RunTrace) -> Outcome:
         self._fill(claim, folder)
@@ -266,8 +238,7 @@ def _completed(claim: Claim, path: Path) -> Report:
 def _fault(error: Exception) -> Ending:
     """A fault of ours: named where the operator can mend it, silent about its inside otherwise."""
     if is_full_disk(error):
-        detail = "The server ran out of disk space while it diagnosed this model. Try again later."
-        return Ending("failed", error_code="insufficient_storage", error_detail=detail)
+        return Ending("failed", error_code="insufficient_storage", error_detail=NO_ROOM)
     detail = (
         "Something went wrong in the service while it diagnosed this model. Its operator finds the reason in the log."
     )

@@ -35,7 +35,7 @@ class FaultyProxy:
         self.requests = 0
         self.spoilt: dict[str, int] = dict.fromkeys(KINDS, 0)
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = _Quiet(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
@@ -60,6 +60,13 @@ class FaultyProxy:
     ) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+class _Quiet(ThreadingHTTPServer):
+    """Clients that are killed break connections; that is no news here."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        pass
 
 
 def _handler(owner: FaultyProxy) -> type[BaseHTTPRequestHandler]:

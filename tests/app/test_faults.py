@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.client import HTTPResponse
 from pathlib import Path
 
@@ -30,8 +31,13 @@ HEAD = (
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
+    with disk_at(tmp_path / "disk") as folder:
+        yield folder
+
+
+@contextmanager
+def disk_at(folder: Path) -> Iterator[Path]:
     """A file system of its own, small enough to fill."""
-    folder = tmp_path / "disk"
     folder.mkdir()
     options = f"size={DISK_BYTES},mode=0700"
     mounted = subprocess.run(
@@ -39,8 +45,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     )
     if mounted.returncode != 0:
         pytest.skip("only root may mount a file system here, and nothing else makes a disk full for real")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def fill(disk: Path) -> Path:

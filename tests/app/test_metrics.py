@@ -121,6 +121,7 @@ def test_series_that_alerts_watch_begin_at_zero(busy: Server) -> None:
         "let_go",
         "stranded",
         "store_away",
+        "no_room",
     }
     assert {"memory", "machine_memory"} <= {s.labels["limit"] for s in found["phasegap_limits_hit"].samples}
 

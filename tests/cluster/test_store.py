@@ -1,5 +1,6 @@
 """One web process and two workers that share a database and a bucket, and no folder, while every third request to the
-bucket fails: 200 jobs, each accepted one ends, once, and nothing is left. In a second round processes are killed, too.
+bucket fails: 200 jobs, each accepted one ends, once, and nothing is left. In a second round processes are killed, too;
+in a third one worker's disk is full.
 
     python -m pytest -m slow tests/cluster/test_store.py -rP
 """
@@ -24,6 +25,7 @@ from tests.app.faulty import FaultyProxy
 from tests.app.moto import keys_in, moto_served, unfinished_in
 from tests.app.served import DOUBLE, ROOT, Server
 from tests.app.test_blobs import point_at
+from tests.app.test_faults import disk_at, fill
 from tests.cluster.conftest import QUICK
 from tests.cluster.postgres import Postgres
 
@@ -35,12 +37,13 @@ LARGE_EVERY, LARGE_BYTES = 25, 9_000_000
 """Some models go up in parts and come down in pieces."""
 FILES = ("batch.npz", "model.keras", "repaired", "report.json")
 LATE_ROW_S = 60.0
+QUICK_SLOTS = int(str(QUICK["slots"]))
 
 
 class Hosts:
     """A web process and workers, each with a data folder of its own."""
 
-    def __init__(self, folder: Path, postgres: Postgres, proxy: FaultyProxy, workers: int) -> None:
+    def __init__(self, folder: Path, postgres: Postgres, proxy: FaultyProxy, workers: int = 2) -> None:
         self.folder, self.proxy, self.postgres = folder, proxy, postgres
         settings = QUICK | {"queue_limit_jobs": 2 * JOBS, "submissions_per_minute_limit": 0, "store_seconds": 20}
         with pytest.MonkeyPatch.context() as patch:
@@ -98,7 +101,7 @@ def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def hosts(postgres: Postgres, moto: str, tmp_path: Path) -> Iterator[Hosts]:
     with FaultyProxy(moto) as proxy:
-        found = Hosts(tmp_path, postgres, proxy, workers=2)
+        found = Hosts(tmp_path, postgres, proxy)
         proxy.every = 3
         yield found
         found.close()
@@ -153,3 +156,27 @@ def _check_objects(hosts: Hosts, moto: str, ids: list[str], killing: bool) -> No
     assert wanted <= found
     others = {key.split("/")[3] for key in found - wanted}
     assert others <= set(ids) if killing else not others, "no file without a row"
+
+
+def test_a_worker_with_a_full_disk_leaves_jobs_to_others(postgres: Postgres, moto: str, tmp_path: Path) -> None:
+    with disk_at(tmp_path / "worker-0") as small_disk, FaultyProxy(moto) as proxy:
+        hosts = Hosts(tmp_path, postgres, proxy)
+        try:
+            ballast = fill(small_disk)
+            took = "SELECT worker_id, count(*) FROM diagnoses GROUP BY worker_id"
+            ids = [hosts.submit(number) for number in range(JOBS // 4)]
+            assert {hosts.web.ended(one, 120)["status"] for one in ids} == {"succeeded"}
+            assert len(postgres.rows(took)) == 1, "one worker did it all"
+            assert postgres.rows("SELECT sum(crashes) FROM diagnoses") == [(0,)]
+            put_back = dict(postgres.rows("SELECT labels, value FROM tallies WHERE metric = 'requeued'"))
+            assert set(put_back) == {"no_room"}
+            assert put_back["no_room"] <= 2 * QUICK_SLOTS, "it does not take one after the other to fail each"
+            ballast.unlink()
+            began_s = time.monotonic()
+            while len(postgres.rows(took)) == 1:
+                assert time.monotonic() - began_s < 30, "it takes part again"
+                ids += [hosts.submit(JOBS + len(ids)) for _ in range(8)]
+            assert {hosts.web.ended(one, 120)["status"] for one in ids} == {"succeeded"}
+            hosts.web.until(lambda: not hosts.left_over(), 30)
+        finally:
+            hosts.close()
