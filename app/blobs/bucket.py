@@ -56,6 +56,8 @@ class BucketBlobs(Incoming):
 
     def fetch_upload(self, diagnosis_id: str, upload: Upload, target: Path) -> None:
         """Fetch an uploaded file and hold it against its row."""
+        if not self.is_there():
+            self.probe()  # nobody else may have looked since
         key = f"{_home(diagnosis_id)}/upload/{upload.name}"
         for _ in range(DOWNLOADS):
             if self._download(key, upload, target):

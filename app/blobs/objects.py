@@ -125,7 +125,7 @@ class Objects:
     def probe(self) -> None:
         """Raise StoreAway unless the store answers, or has just done so."""
         if not self.patience.answered_within(PROBE_FRESH_S):
-            self.patience.persist(lambda: _find_or_make_marker(self._prober), PROBE_LIMIT_S)
+            self.patience.look(lambda: _find_or_make_marker(self._prober), PROBE_LIMIT_S)
 
 
 @dataclass(frozen=True)

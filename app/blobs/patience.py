@@ -1,14 +1,15 @@
 """How long a store that fails is asked again, and when it counts as away.
 
-Each step is tried again with growing pauses, within a bound. A store that outlasted the bound is *away*: until it
-answers, one caller a second tries, once, and everybody else is told at once, so that no thread waits for what will
-not come.
+Each step is tried again with growing pauses, within a bound. A store that outlasted the bound is *away*: from then on
+every step is told so at once, so that no thread waits for what will not come, until a look at the store, at most one a
+second, finds it there again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+import re
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -23,7 +24,7 @@ Result = TypeVar("Result")
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 3.0
 LOOK_AGAIN_S = 1.0
-"""How often a store that is away is tried."""
+"""How often a store that is away is looked at."""
 
 log = structlog.get_logger(__name__)
 
@@ -48,13 +49,26 @@ class Patience:
         """Whether a step has succeeded lately, and none has given up since."""
         return not self.is_away and self._answered_at_s is not None and time.monotonic() - self._answered_at_s < seconds
 
-    def persist(self, step: Callable[[], Result], limit_s: float | None = None) -> Result:
+    def persist(self, step: Callable[[], Result]) -> Result:
         """Do it, again and again if it fails.
 
         Raises:
             StoreAway: it failed for too long. Errors that another try would not mend come through as they are.
         """
-        tries = _Tries(self, limit_s)
+        if self.is_away:
+            raise StoreAway
+        return self._try(step, _Tries(self, self._limit_s))
+
+    def look(self, step: Callable[[], Result], limit_s: float) -> Result:
+        """The same for a look whether the store is there; once it is away, one try at a time."""
+        with self._lock:
+            if self.is_away:
+                if time.monotonic() < self._next_look_s:
+                    raise StoreAway
+                self._next_look_s, limit_s = time.monotonic() + LOOK_AGAIN_S, 0.0
+        return self._try(step, _Tries(self, limit_s))
+
+    def _try(self, step: Callable[[], Result], tries: _Tries) -> Result:
         while True:
             try:
                 result = step()
@@ -66,7 +80,9 @@ class Patience:
 
     async def persist_async(self, step: Callable[[], Awaitable[Result]]) -> Result:
         """The same for a coroutine."""
-        tries = _Tries(self, None)
+        if self.is_away:
+            raise StoreAway
+        tries = _Tries(self, self._limit_s)
         while True:
             try:
                 result = await step()
@@ -75,20 +91,6 @@ class Patience:
             else:
                 self._note_answer()
                 return result
-
-    def admit(self) -> bool:
-        """Whether there may be more than one try. Raises StoreAway where there may be none."""
-        with self._lock:
-            if self._away_since_s is None:
-                return True
-            now_s = time.monotonic()
-            if now_s < self._next_look_s:
-                raise StoreAway
-            self._next_look_s = now_s + LOOK_AGAIN_S
-            return False
-
-    def deadline_s(self, limit_s: float | None) -> float:
-        return time.monotonic() + (self._limit_s if limit_s is None else limit_s)
 
     def is_vain(self, error: Exception, until_s: float, pause_s: float) -> bool:
         """Whether to give up now. Raises the error itself where it is an answer."""
@@ -101,7 +103,7 @@ class Patience:
         with self._lock:
             if self._away_since_s is None:
                 self._away_since_s = time.monotonic()
-                log.error("store_away", reason=f"{type(error).__name__}: {error}"[:500])
+                log.error("store_away", reason=f"{type(error).__name__}: {_in_short(error)}")
             self._next_look_s = time.monotonic() + LOOK_AGAIN_S
         return StoreAway()
 
@@ -116,9 +118,9 @@ class Patience:
 class _Tries:
     """The tries of one step."""
 
-    def __init__(self, patience: Patience, limit_s: float | None) -> None:
+    def __init__(self, patience: Patience, limit_s: float) -> None:
         self._patience = patience
-        self._until_s = patience.deadline_s(limit_s) if patience.admit() else 0.0
+        self._until_s = time.monotonic() + limit_s
         self._pause_s = FIRST_PAUSE_S
 
     def pause_after(self, error: Exception) -> float:
@@ -128,3 +130,8 @@ class _Tries:
             raise self._patience.give_up(error) from error
         self._pause_s = min(LONGEST_PAUSE_S, self._pause_s * 2)
         return pause_s
+
+
+def _in_short(error: Exception) -> str:
+    """What the store said, without obstore's own details, and without queries: Azure's may hold a signature."""
+    return re.sub(r"\?\S*", "?...", str(error).partition("\n\nDebug source")[0])[:500]
