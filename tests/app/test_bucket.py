@@ -68,7 +68,7 @@ class Stored:
 @pytest.fixture(scope="module")
 def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stored]:
     """For tests that leave it as they find it, up to what it has stored."""
-    one = Stored(tmp_path_factory.mktemp("steady"), slots=4, store_seconds=20)
+    one = Stored(tmp_path_factory.mktemp("steady"), slots=4, store_seconds=20, reuse_reports=True)
     yield one
     one.close()
 
@@ -127,8 +127,8 @@ def _check_validators(service: Server, path: str) -> None:
 def test_a_bucket_that_fails_every_third_request_costs_no_job_and_leaves_nothing(steady: Stored) -> None:
     here = steady
     here.proxy.every = 3
-    large = script(repaired=True).ljust(LARGE)  # in parts
-    ids = [here.server.submit(large if number == 0 else script(repaired=True)) for number in range(8)]
+    models = [script(repaired=True, name=f"n{number}") for number in range(8)]
+    ids = [here.server.submit(model.ljust(LARGE) if model is models[0] else model) for model in models]
     for diagnosis_id in ids:
         assert here.server.ended(diagnosis_id)["status"] == "succeeded"
         assert here.server.get(f"/diagnoses/{diagnosis_id}/report").json()["id"] == diagnosis_id
@@ -148,6 +148,7 @@ def test_a_bucket_that_is_away_is_told_and_costs_no_job(stored: Callable[..., St
     service = here.server
     done = service.submit(script(repaired=True))
     service.ended(done)
+    _check_accepted_without_a_report(here)
     under_way = [service.submit(script(seconds=1.0)) for _ in range(4)]
     here.away()
     problem = check_problem(service.post(script()), "insufficient_storage", 507)
@@ -181,8 +182,18 @@ def test_a_bucket_that_is_away_is_told_and_costs_no_job(stored: Callable[..., St
     assert service.ended(sent[0])["status"] == "succeeded", "a client of ours waits and sends again"
     assert [service.ended(diagnosis_id)["status"] for diagnosis_id in under_way] == ["succeeded"] * 4
     assert here.rows("SELECT sum(crashes) FROM diagnoses") == [(0,)]
-    assert len(here.rows("SELECT id FROM diagnoses")) == 6, "what was refused is no job"
+    assert len(here.rows("SELECT id FROM diagnoses")) == 7, "what was refused is no job"
     assert service.post(script()).status_code == 200
+
+
+def _check_accepted_without_a_report(here: Stored) -> None:
+    here.away(lambda request: request.startswith(("GET", "HEAD")) and "report.json" in request)
+    answer = here.server.post(script())
+    assert answer.status_code == 202, "its report cannot be had, and sent again it would be run again"
+    assert answer.json()["status"] == "succeeded"
+    here.back()
+    here.server.until(lambda: here.server.get(answer.headers["location"]).status_code == 200, 10)
+    assert here.server.job(answer.json()["id"])["report"]["verdict"] == "phase_gap"
 
 
 @pytest.mark.slow
@@ -196,24 +207,17 @@ def test_a_job_whose_files_never_come_is_given_up(stored: Callable[..., Stored])
     assert here.server.post(script(), headers=ASYNC).status_code == 202, "the store itself is there"
 
 
-def test_repeats_have_files_of_their_own_and_an_accepted_job_is_no_failed_request(
-    stored: Callable[..., Stored],
-) -> None:
-    here = stored(reuse_reports=True, store_seconds=0.5)
-    service = here.server
-    first = service.submit(script(repaired=True))
+def test_repeats_have_files_of_their_own(steady: Stored) -> None:
+    service, model = steady.server, script(repaired=True, name="again")
+    first = service.submit(model)
     service.ended(first)
-    second = service.post(script(repaired=True)).json()["id"]
+    second = service.post(model).json()["id"]
     assert second != first
+    assert steady.rows(f"SELECT settled_by FROM settlements WHERE diagnosis_id = '{second}'") == [("same content",)]
     assert service.client.delete(f"/diagnoses/{first}").status_code == 204
     assert service.get(f"/diagnoses/{second}/model").content == b"a repaired model"
-    here.away(lambda request: request.startswith(("GET", "HEAD")) and "report.json" in request)
-    answer = service.post(script(seconds=0.1))
-    assert answer.status_code == 202, "its report cannot be had, and sent again it would be run again"
-    assert answer.json()["status"] == "succeeded"
-    here.back()
-    service.until(lambda: service.get(answer.headers["location"]).status_code == 200, 10)
-    assert service.job(answer.json()["id"])["report"]["verdict"] == "phase_gap"
+    assert service.client.delete(f"/diagnoses/{second}").status_code == 204
+    assert not steady.kept()
 
 
 @pytest.mark.parametrize(
