@@ -17,9 +17,6 @@ from app.errors import StoreAway
 
 REPORT = "report.json"
 REPAIRED = "repaired"
-ORPHAN_AGE_S = 600.0
-"""Files without a row are left alone this long: their row may be about to be written."""
-
 Known = Callable[[list[str]], Collection[str]]
 """Tells which of these diagnoses still own files."""
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import structlog
 
-from app.blobs.base import ORPHAN_AGE_S, Known, NoRoomError, Upload, UploadDamagedError
+from app.blobs.base import Known, NoRoomError, Upload, UploadDamagedError
 from app.blobs.incoming import Incoming
 from app.blobs.leftovers import Leftovers
 from app.blobs.objects import Objects, RemoteFile
@@ -28,6 +28,10 @@ from app.blobs.pieces import pieces_of
 from app.errors import StoreAway
 
 PARTS = 256
+ORPHAN_AGE_S = 24 * 3600.0
+"""Files without a row are left alone this long: on a slow line a batch may follow its model, and a row both, hours
+later. What is known to be left over does not wait for this.
+"""
 LATE_ROW_S = 60.0
 """The row of an upload whose process died may still be on its way into the database this long."""
 DOWNLOADS = 2

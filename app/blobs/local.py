@@ -13,9 +13,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from app.blobs.base import ORPHAN_AGE_S, Known, Upload, sync
+from app.blobs.base import Known, Upload, sync
 from app.blobs.incoming import Incoming
 from app.errors import NotFound
+
+ORPHAN_AGE_S = 600.0
+"""A folder without a row is left alone this long: its row may be about to be written."""
 
 
 class LocalBlobs(Incoming):
