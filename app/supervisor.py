@@ -155,7 +155,8 @@ def serve(settings: Settings, host: str, port: int, worker_command: list[str] | 
     shown_host = f"[{host}]" if ":" in host else host
     url = f"http://{shown_host}:{listener.getsockname()[1]}"
     print(f"PhaseGap serves on {url} (data in {settings.data_dir})", flush=True)
-    environment = os.environ | {f"{ENV_PREFIX}DATA_DIR": str(settings.data_dir)}
+    passed = {name: str(getattr(settings, name)) for name in ("data_dir", "devices", "guests_per_gpu")}
+    environment = os.environ | {f"{ENV_PREFIX}{name.upper()}": value for name, value in passed.items()}
     tie = ["--parent-pid", str(os.getpid())]
     web = [*OWN, "web", "--listener", str(listener.fileno()), *tie]
     children = [Child("web", web, keep_fds=(listener.fileno(),), environment=environment)]

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 
 import structlog
 from pydantic import BaseModel
+from sqlalchemy.exc import SQLAlchemyError
 
+from app.jobs.models import Worker
+from app.jobs.needs import served
 from app.services import Services
 
 LOOK_SECONDS = 1.0
@@ -35,6 +40,7 @@ class Readiness:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._found: dict[str, Check] = {}
+        self._served: set[str] | None = None
         self._found_at_s = time.monotonic()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="readiness", daemon=True)
@@ -56,6 +62,10 @@ class Readiness:
             return dict.fromkeys(self._found, hung)
         return self._found
 
+    def nobody_runs(self, queue: str) -> bool:
+        """Whether workers live and none of them can run the jobs of this queue."""
+        return self._served is not None and queue not in self._served
+
     def _run(self) -> None:
         while not self._stop.wait(LOOK_SECONDS):
             self._look()
@@ -63,6 +73,9 @@ class Readiness:
     def _look(self) -> None:
         found = {name: _try(name, check, self._services) for name, check in CHECKS.items()}
         self._found, self._found_at_s = found, time.monotonic()
+        if found["workers"].ok:
+            with suppress(SQLAlchemyError):  # the checks say so
+                self._served = served(worker.capabilities for worker in self._services.workers.live())
 
 
 def _try(name: str, check: Callable[[Services], Check], services: Services) -> Check:
@@ -88,8 +101,18 @@ def _workers(services: Services) -> Check:
     workers = services.workers.live()
     slots = sum(worker.slots for worker in workers)
     isolation = sorted({worker.isolation for worker in workers if worker.isolation})
-    suffix = f", isolation: {', '.join(isolation)}" if isolation else ""
-    return Check(ok=bool(workers), detail=f"{len(workers)} live, {slots} slots{suffix}")
+    parts = [f"{len(workers)} live, {slots} slots"]
+    parts += [f"isolation: {', '.join(isolation)}"] if isolation else []
+    parts += _troubles(workers)
+    parts += [f"{jobs} waiting for {takes}" for takes, jobs in sorted(services.places.unserved().items())]
+    return Check(ok=slots > 0, detail=", ".join(parts))
+
+
+def _troubles(workers: list[Worker]) -> list[str]:
+    """Devices that do not run jobs, by what they are."""
+    devices = [device for worker in workers for device in (worker.capabilities or {}).get("devices", [])]
+    count = Counter(f"{device['kind'].upper()} {device['state']}" for device in devices if device["state"] != "ready")
+    return [f"{number} {what}" for what, number in sorted(count.items())]
 
 
 CHECKS = {"database": _database, "queue": _queue, "workers": _workers}

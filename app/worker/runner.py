@@ -23,9 +23,12 @@ from app.jobs.database import is_full_disk
 from app.jobs.states import Claim, Ending
 from app.reference import CAUSES, reference
 from app.sandbox.host import SandboxUnavailable
-from app.sandbox.protocol import Limits, Outcome, Task
+from app.sandbox.protocol import GuestDevice, Limits, Outcome, Task
 from app.services import Services
 from app.traces import span
+from app.worker.care import guest_device
+from app.worker.devices import Device
+from app.worker.slots import Slots
 from app.worker.traced import RunTrace, traced_run
 
 PROGRESS_PAUSE_S = 0.25
@@ -56,13 +59,16 @@ class JobRunner:
         sandbox: RunsTasks,
         worker_id: str,
         shutting_down: Callable[[], bool],
-        edition: str | None = None,
+        edition: str | None,
+        slots: Slots,
+        doubt: Callable[[Device], None],
     ) -> None:
         self._services = services
         self._sandbox = sandbox
         self._worker_id = worker_id
         self._shutting_down = shutting_down
         self._edition = edition
+        self._slots, self._doubt = slots, doubt
         self._scratch = services.settings.data_dir / "scratch"
         self.held: set[str] = set()
 
@@ -72,19 +78,24 @@ class JobRunner:
             return  # it stays with the queue as taken by a worker that is gone, and is given back
         self.held.add(diagnosis_id)  # before the claim, so that the upkeep never finds it claimed and not held
         try:
-            claim = self._services.lifecycle.claim(diagnosis_id, attempt, self._worker_id)
-            if claim is not None:
-                with traced_run(claim) as run:
-                    self._run_claimed(claim, run)
+            with self._slots.held((diagnosis_id, attempt)) as device:
+                if device is None:
+                    return  # its slot went to another: the queue will find that this run came to nothing
+                claim = self._services.lifecycle.claim(diagnosis_id, attempt, self._worker_id)
+                if claim is not None:
+                    with traced_run(claim) as run:
+                        self._run_claimed(claim, device, run)
         finally:
             self.held.discard(diagnosis_id)
 
-    def _run_claimed(self, claim: Claim, run: RunTrace) -> None:
+    def _run_claimed(self, claim: Claim, device: Device, run: RunTrace) -> None:
         folder = self._scratch / f"{claim.id}-{claim.attempt}"
         try:
-            outcome = self._execute(claim, folder, run)
+            outcome = self._execute(claim, folder, device, run)
             with span("settle"):
                 self._conclude(claim, folder, outcome, run)
+            if outcome.device_fault:
+                self._doubt(device)  # after the job has been put back: a check takes its time
         except SandboxUnavailable as error:
             log.error("sandbox_unavailable", reason=str(error)[-2000:])
             self._services.lifecycle.lost(claim.id, claim.attempt)  # not the job's fault: it gets another run
@@ -95,11 +106,12 @@ class JobRunner:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _execute(self, claim: Claim, folder: Path, run: RunTrace) -> Outcome:
+    def _execute(self, claim: Claim, folder: Path, device: Device, run: RunTrace) -> Outcome:
         self._fill(claim, folder)
         watch = _Watch(self._services, claim, self._shutting_down, run)
+        limits = self._limits(None if claim.device == "cpu" else guest_device(device))
         outcome = self._sandbox.run(
-            folder, _task(claim), self._limits(), on_progress=watch.on_progress, should_stop=watch.should_stop
+            folder, _task(claim), limits, on_progress=watch.on_progress, should_stop=watch.should_stop
         )
         run.end(outcome)
         return outcome
@@ -110,7 +122,7 @@ class JobRunner:
         for name in (claim.model_file, claim.batch_file):
             _link(self._services.blobs.upload(claim.id, name), folder / "in" / name)
 
-    def _limits(self) -> Limits:
+    def _limits(self, device: GuestDevice | None) -> Limits:
         settings = self._services.settings
         return Limits(
             memory_bytes=settings.guest_memory_limit_bytes,
@@ -118,6 +130,7 @@ class JobRunner:
             output_bytes=settings.guest_output_limit_bytes,
             cpu_seconds=settings.guest_cpu_limit_seconds,
             threads=settings.guest_threads,
+            device=device,
         )
 
     def _conclude(self, claim: Claim, folder: Path, outcome: Outcome, run: RunTrace) -> None:
