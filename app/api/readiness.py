@@ -17,7 +17,8 @@ from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.jobs.models import Worker
-from app.jobs.needs import served
+from app.jobs.places import unserved_note
+from app.jobs.workers import Capabilities
 from app.services import Services
 
 LOOK_SECONDS = 1.0
@@ -40,7 +41,7 @@ class Readiness:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._found: dict[str, Check] = {}
-        self._served: set[str] | None = None
+        self._everyone: list[Capabilities | None] = []
         self._found_at_s = time.monotonic()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="readiness", daemon=True)
@@ -62,9 +63,9 @@ class Readiness:
             return dict.fromkeys(self._found, hung)
         return self._found
 
-    def nobody_runs(self, queue: str) -> bool:
-        """Whether workers live and none of them can run the jobs of this queue."""
-        return self._served is not None and queue not in self._served
+    def unserved(self, queue: str) -> str | None:
+        """What to say to whoever submits to a queue that no living worker can serve. Nothing while none lives."""
+        return unserved_note(self._everyone, queue) if self._everyone else None
 
     def _run(self) -> None:
         while not self._stop.wait(LOOK_SECONDS):
@@ -73,9 +74,8 @@ class Readiness:
     def _look(self) -> None:
         found = {name: _try(name, check, self._services) for name, check in CHECKS.items()}
         self._found, self._found_at_s = found, time.monotonic()
-        if found["workers"].ok:
-            with suppress(SQLAlchemyError):  # the checks say so
-                self._served = served(worker.capabilities for worker in self._services.workers.live())
+        with suppress(SQLAlchemyError):  # the checks say so
+            self._everyone = [worker.capabilities for worker in self._services.workers.live()]
 
 
 def _try(name: str, check: Callable[[Services], Check], services: Services) -> Check:

@@ -30,7 +30,6 @@ from app.api.schemas import job_of
 from app.api.upload import Upload, check_encoding, feed_all, in_pieces, new_diagnosis_id
 from app.errors import Conflict, InputProblem, InsufficientStorage, InvalidRequest, NotFound, PayloadTooLarge, QueueFull
 from app.jobs.models import Diagnosis
-from app.jobs.places import unserved_note
 from app.jobs.states import Submission
 from app.services import Services
 from app.traces import current_traceparent
@@ -57,15 +56,16 @@ async def diagnose(request: Request) -> Response:
     _check_length(request, context)
     async with _place_in_queue(context):
         submission = await _receive(request, context)
-        stuck = context.readiness.nobody_runs(submission.queue)
-        note = unserved_note(submission.queue) if stuck else None
+        note = context.readiness.unserved(submission.queue)
         submission = replace(submission, traceparent=current_traceparent(), owner=_owner(request), note=note)
         _note_size(request, submission)
         diagnosis = await asyncio.to_thread(_accept, context, submission, key_hash)
     _note_accepted(diagnosis)
     if wants_html(request):
         return RedirectResponse(f"/diagnoses/{diagnosis.id}/report", status_code=303)
-    is_open = diagnosis.status in ("queued", "running") and not stuck
+    is_open = (
+        diagnosis.status in ("queued", "running") and note is None
+    )  # who cannot be served now is told so, not kept
     await context.watch.ended(diagnosis.id, waiting.seconds if is_open else 0.0)
     return await _answer(context, diagnosis.id, waiting)
 

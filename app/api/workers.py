@@ -54,7 +54,7 @@ class WorkerSummary(BaseModel):
 class Unserved(BaseModel):
     """Jobs that wait for a worker that is not here."""
 
-    takes: str = Field(examples=["a GPU"])
+    missing: str = Field(examples=["a GPU"])
     jobs: int
 
 
@@ -70,8 +70,8 @@ def list_workers(request: Request) -> Response:
     """The workers that live, what they can do, and the jobs that wait for one that can do more."""
     services = context_of(request).services
     items = [_summary(worker, silence_s) for worker, silence_s in services.workers.live_with_silence()]
-    missing = [Unserved(takes=takes, jobs=jobs) for takes, jobs in sorted(services.places.unserved().items())]
-    return model_response(Workers(items=sorted(items, key=lambda item: item.id), unserved=missing))
+    unserved = [Unserved(missing=missing, jobs=jobs) for missing, jobs in sorted(services.places.unserved().items())]
+    return model_response(Workers(items=sorted(items, key=lambda item: item.id), unserved=unserved))
 
 
 def _summary(worker: Worker, silence_s: float) -> WorkerSummary:

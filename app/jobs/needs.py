@@ -65,16 +65,6 @@ class Place:
         """The name of its queue."""
         return f"diagnoses-{'gpu' if self.gpu else 'any'}-{self.memory_gib}g{'-keras2' if self.keras2 else ''}"
 
-    @property
-    def words(self) -> str:
-        """What it takes, for whoever waits."""
-        takes = [
-            "a GPU" if self.gpu else "",
-            f"{self.memory_gib} GiB of memory for one diagnosis" if self.memory_gib > SIZES_GIB[0] else "",
-            "the code of Keras 2" if self.keras2 else "",
-        ]
-        return " and ".join(word for word in takes if word) or "a worker of this version"
-
 
 ALL_PLACES = tuple(Place(gpu, size, keras2) for gpu in (False, True) for size in SIZES_GIB for keras2 in (False, True))
 PLACES = {place.queue: place for place in ALL_PLACES}
@@ -94,21 +84,49 @@ def may_be_by_keras_2(head: bytes) -> bool:
     return found is None or int(found.group(1)) < 3
 
 
-def serves(capabilities: Mapping[str, Any] | None, place: Place) -> bool:
-    """Whether a worker that says this of itself can run jobs of that place. One of an earlier version says nothing."""
-    if not capabilities:
-        return False
-    usable = [device for device in capabilities["devices"] if device["state"] != "withdrawn"]
-    memory_gib = capabilities["memory_per_guest_bytes"] / GIB
-    return (
-        bool(usable)
-        and (not place.gpu or any(device["kind"] == "gpu" for device in usable))
-        and (place.memory_gib == SIZES_GIB[0] or place.memory_gib <= memory_gib)
-        and (not place.keras2 or bool(capabilities["keras2"]))
-    )
+Abilities = Mapping[str, Any]
+"""What a worker says of itself: see `app.worker.abilities`. One of an earlier version says nothing."""
 
 
-def served(everyone: Iterable[Mapping[str, Any] | None]) -> set[str]:
-    """The queues that at least one of the workers listens to."""
-    known = list(everyone)
-    return {place.queue for place in ALL_PLACES if any(serves(one, place) for one in known)}
+def _usable(one: Abilities) -> list[Mapping[str, Any]]:
+    return [device for device in one["devices"] if device["state"] != "withdrawn"]
+
+
+def _has_gpu(one: Abilities, place: Place) -> bool:
+    return not place.gpu or any(device["kind"] == "gpu" for device in _usable(one))
+
+
+def _has_memory(one: Abilities, place: Place) -> bool:
+    return place.memory_gib == SIZES_GIB[0] or place.memory_gib * GIB <= one["memory_per_guest_bytes"]
+
+
+def _has_keras2(one: Abilities, place: Place) -> bool:
+    return not place.keras2 or bool(one["keras2"])
+
+
+HAS = {
+    "a GPU": _has_gpu,
+    "{memory_gib} GiB of memory for one diagnosis": _has_memory,
+    "the code of Keras 2": _has_keras2,
+}
+"""What places ask for, by the words for it."""
+
+
+def serves(one: Abilities | None, place: Place) -> bool:
+    """Whether a worker that says this of itself can run jobs of that place."""
+    return one is not None and bool(_usable(one)) and all(has(one, place) for has in HAS.values())
+
+
+def missing(everyone: Iterable[Abilities | None], queue: str) -> str | None:
+    """What these workers lack for the jobs of a queue, in words; None where one of them can do them."""
+    known, place = [one for one in everyone if one], PLACES.get(queue)
+    if place is None:
+        return "a worker of another version"
+    if any(serves(one, place) for one in known):
+        return None
+    asked = [words for words, has in HAS.items() if not has(NOTHING, place)]
+    lacking = [words for words in asked if not any(HAS[words](one, place) for one in known)]
+    return " and ".join(lacking or asked).format(memory_gib=place.memory_gib) or "a worker whose devices work"
+
+
+NOTHING: Abilities = {"devices": [], "memory_per_guest_bytes": 0, "keras2": False}

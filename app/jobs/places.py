@@ -7,7 +7,8 @@ that no living worker can do is told so in its note, until one joins that can: t
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterable
 from typing import cast
 
 import sqlalchemy as sa
@@ -19,7 +20,7 @@ from app.jobs.engine import Engine
 from app.jobs.events import record_event
 from app.jobs.line import Line
 from app.jobs.models import Diagnosis
-from app.jobs.needs import PLACES, Device, needs_of, served
+from app.jobs.needs import Abilities, Device, missing, needs_of
 from app.jobs.workers import WorkerRegistry
 
 OLD_S = 2.0
@@ -60,12 +61,16 @@ class Places:
             return session.scalar(query)
 
     def unserved(self) -> dict[str, int]:
-        """Waiting jobs that no living worker can do: how many, by what they take."""
+        """Waiting jobs that no living worker can do: how many, by what is missing."""
         query = sa.select(Diagnosis.queue, sa.func.count()).where(Diagnosis.status == "queued", Diagnosis.queue != "")
         with self._database.transaction() as session:
             counts = {row[0]: row[1] for row in session.execute(query.group_by(Diagnosis.queue))}
-        known = served(worker.capabilities for worker in self._workers.live()) if counts else set()
-        return {_words(queue): count for queue, count in counts.items() if queue not in known}
+        everyone = [worker.capabilities for worker in self._workers.live()] if counts else []
+        found: Counter[str] = Counter()
+        for queue, count in counts.items():
+            if (lacking := missing(everyone, queue)) is not None:
+                found[lacking] += count
+        return dict(found)
 
     def _take_over(self) -> None:
         query = (
@@ -110,10 +115,10 @@ class Places:
         living = self._workers.live() if queues else []
         if not living:
             return
-        known = served(worker.capabilities for worker in living)
+        everyone = [worker.capabilities for worker in living]
         with self._database.transaction() as session:
             for queue in queues:
-                self._note(session, queue, None if queue in known else unserved_note(queue))
+                self._note(session, queue, unserved_note(everyone, queue))
 
     @staticmethod
     def _note(session: Session, queue: str, note: str | None) -> None:
@@ -126,10 +131,7 @@ class Places:
                 record_event(session, diagnosis_id, "queued", state)
 
 
-def unserved_note(queue: str) -> str:
-    """What is said to whoever waits in a queue that nobody listens to."""
-    return UNSERVED.format(words=_words(queue))
-
-
-def _words(queue: str) -> str:
-    return PLACES[queue].words if queue in PLACES else "a worker of another version"
+def unserved_note(everyone: Iterable[Abilities | None], queue: str) -> str | None:
+    """What is said to whoever waits in a queue whose jobs none of these workers can do."""
+    lacking = missing(everyone, queue)
+    return None if lacking is None else UNSERVED.format(words=lacking)

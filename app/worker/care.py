@@ -6,6 +6,7 @@ reason, given no jobs, and looked at again from time to time.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from typing import Protocol
@@ -16,10 +17,17 @@ from app.sandbox.protocol import GuestDevice
 from app.worker.devices import Device, list_gpus
 from app.worker.slots import Slots
 
+SHOWN = 200
 PAUSES_SECONDS = (0.0, 1.0, 5.0)
 """Before each try: a driver that resets a device after a fault needs a moment."""
 
 log = structlog.get_logger(__name__)
+
+
+def _in_short(reason: str) -> str:
+    """What is shown of a reason: its last line, without the name of an exception; all of it stands in the log."""
+    last = (reason.strip().splitlines() or [""])[-1]
+    return re.sub(r"^[\w.]+: ", "", last)[:SHOWN]
 
 
 class TriesDevices(Protocol):
@@ -83,7 +91,7 @@ class DeviceCare:
             self._slots.mark(device, "ready")
             log.info("device_works", device=device.name)
         else:
-            self._slots.mark(device, "withdrawn", reason[:500])
+            self._slots.mark(device, "withdrawn", _in_short(reason))
             log.error("device_withdrawn", device=device.name, reason=reason[:2000])
 
     def _try(self, device: Device) -> str | None:

@@ -18,7 +18,7 @@ from typing import Protocol
 import structlog
 
 from app.jobs.engine import WorkerLoop
-from app.kin import EXIT_NOT_ISOLATED
+from app.kin import EXIT_NO_DEVICE, EXIT_NOT_ISOLATED
 from app.locks import is_abandoned
 from app.sandbox.host import REHEARSAL_PREFIX, IsolationTooWeak
 from app.services import Services, Upkeep, prepare
@@ -33,7 +33,6 @@ from app.worker.slots import Slots
 
 EXIT_DECLARED_DEAD = 3
 EXIT_NO_SANDBOX = 4
-EXIT_NO_DEVICE = 5
 
 log = structlog.get_logger(__name__)
 
