@@ -18,7 +18,7 @@ class PlacingSettings(BaseSettings):
     devices: str = Field(
         "auto",
         description="What a worker runs guests on: cpu, gpu (all), gpu:0,1, both as cpu+gpu:0; auto: the GPUs that "
-        "nvidia-smi lists, and where it lists none the processor.",
+        "nvidia-smi lists, and where none of them works the processor.",
     )
     slots: int = Field(
         1, ge=1, description="Jobs that one worker runs on the processor at a time; TensorFlow uses all cores for one."
@@ -42,6 +42,13 @@ class PlacingSettings(BaseSettings):
     )
     key_concurrency_limit: int = Field(
         0, ge=0, description="Jobs of one API key that may run at a time; the others wait. 0: as many as there is room."
+    )
+    key_queue_fraction: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="How much of the queue's places the waiting jobs of one API key may take; beyond: 503. The rest is "
+        "for others: taking turns is of no use to whoever is not let in.",
     )
     key_priority: int = Field(
         5,

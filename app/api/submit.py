@@ -54,7 +54,7 @@ async def diagnose(request: Request) -> Response:
     waiting = parse_waiting(request.headers.getlist("prefer"), settings.wait_seconds, settings.wait_limit_seconds)
     check_encoding(request.headers.get("content-encoding", ""))
     _check_length(request, context)
-    async with _place_in_queue(context):
+    async with _place_in_queue(context, _owner(request)):
         submission = await _receive(request, context)
         note = context.readiness.unserved(submission.queue)
         submission = replace(submission, traceparent=current_traceparent(), owner=_owner(request), note=note)
@@ -94,7 +94,7 @@ def _check_length(request: Request, context: Context) -> None:
 
 
 @asynccontextmanager
-async def _place_in_queue(context: Context) -> AsyncIterator[None]:
+async def _place_in_queue(context: Context, owner: str) -> AsyncIterator[None]:
     """Hold a place from before the body is read until its row is there: uploads under way count as waiting jobs."""
     if time.monotonic() < context.full_until_s:
         raise _queue_full(context)
@@ -102,11 +102,23 @@ async def _place_in_queue(context: Context) -> AsyncIterator[None]:
     if depth + context.uploads_under_way >= context.settings.queue_limit_jobs:
         context.full_until_s = time.monotonic() + FULL_SECONDS
         raise _queue_full(context)
+    if owner:
+        await asyncio.to_thread(_check_own_places, context, owner)
     context.uploads_under_way += 1
     try:
         yield
     finally:
         context.uploads_under_way -= 1
+
+
+def _check_own_places(context: Context, owner: str) -> None:
+    places = max(1, int(context.settings.queue_limit_jobs * context.settings.key_queue_fraction))
+    if context.services.store.waiting_of(owner) >= places:
+        raise QueueFull(
+            f"{places} diagnoses of this API key are waiting already, as many as may. Try again after the time in "
+            "Retry-After.",
+            headers={"Retry-After": str(context.settings.queue_full_retry_after_seconds)},
+        )
 
 
 def _queue_full(context: Context) -> QueueFull:

@@ -61,12 +61,12 @@ class Reconciler:
             stranded, self._lifecycle.stranded, "job_was_stranded"
         )
 
-    def give_back_abandoned(self, worker_id: str, held: Collection[str]) -> int:
+    def give_back_abandoned(self, worker_id: str, held: Collection[Run]) -> int:
         """Jobs under a living worker's name that it does not hold, as it knows best itself. `held` is looked at
         last.
         """
         mine = [(row[0], row[1]) for row in self._running() if row[2] == worker_id]
-        abandoned = [run for run in mine if run[0] not in held]
+        abandoned = [run for run in mine if run not in held]
         return self._give_back(abandoned, self._lifecycle.lost, "job_was_abandoned")
 
     def _give_back(self, runs: list[Run], change: Callable[[str, int], bool], event: str) -> int:

@@ -153,6 +153,12 @@ class JobStore:
         with self._database.transaction() as session:
             return count_by_status(session).get("queued", 0)
 
+    def waiting_of(self, owner: str) -> int:
+        """How many jobs of one owner wait."""
+        query = sa.select(sa.func.count()).where(Diagnosis.owner == owner, Diagnosis.status == "queued")
+        with self._database.transaction() as session:
+            return session.scalar(query) or 0
+
     def queue_figures(self) -> tuple[dict[str, int], float]:
         """Open jobs by status, and how long the oldest waiting one has waited, in seconds."""
         oldest = sa.select(db_now() - sa.func.min(Diagnosis.created_at)).where(Diagnosis.status == "queued")

@@ -99,6 +99,7 @@ class Sandbox:
         self._cold_devices.add(device.visible)
         if (spawned := _attempt(self._parent_for(device), self._folder, device)) is not None:
             self._cold_devices.discard(device.visible)
+            self._end_cold_unless_used()
             return f"{failed}; spawned: {spawned}"
         return None
 
@@ -144,6 +145,12 @@ class Sandbox:
             if cold not in self._parents or not self._parents[cold].alive:
                 self._parents[cold] = self._started(cold)
             return self._parents[cold]
+
+    def _end_cold_unless_used(self) -> None:
+        with self._lock:
+            parent = None if self._cold_devices else self._parents.pop(True, None)
+        if parent is not None:
+            parent.close()
 
     def _started(self, cold: bool) -> WarmParent:
         base = self._guest_uid_base + (COLD_UIDS if cold and self._guest_uid_base else 0)

@@ -18,6 +18,7 @@ LISTING = ("nvidia-smi", "--query-gpu=index,uuid,name,memory.total", "--format=c
 LISTING_SECONDS = 30.0
 """The program loads the driver where nothing holds it open, which takes seconds on a machine with eight GPUs."""
 MIB = 1 << 20
+AUTO = "auto"
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 log = structlog.get_logger(__name__)
@@ -79,20 +80,25 @@ def _is_shown(gpu: Listed, visible: str | None) -> bool:
     return any(name == str(gpu.index) or (len(name) > 4 and gpu.uuid.startswith(name)) for name in names)
 
 
+def processor(slots: int) -> Device:
+    """The processor, for so many jobs at a time."""
+    return Device("cpu", slots)
+
+
 def choose(wanted: str, slots: int, guests_per_gpu: int, memory_fraction: float) -> list[Device]:
     """The devices that the setting means.
 
     Raises:
         DeviceMissing: it names a GPU that is not here.
     """
-    cpu = Device("cpu", slots)
+    cpu = processor(slots)
     if wanted == "cpu":
         return [cpu]
     listed = {gpu.index: gpu for gpu in list_gpus()}
     gpu_part = wanted.removeprefix("cpu+")
     named = [int(number) for number in gpu_part.removeprefix("gpu:").split(",")] if ":" in gpu_part else sorted(listed)
     missing = [number for number in named if number not in listed]
-    if missing or (not named and wanted != "auto"):
+    if missing or (not named and wanted != AUTO):
         here = ", ".join(map(str, sorted(listed))) or "none"
         lacking = f"GPU {', '.join(map(str, missing))}" if missing else "a GPU"
         raise DeviceMissing(f"PHASEGAP_DEVICES={wanted} wants {lacking}; nvidia-smi lists {here} for this process.")

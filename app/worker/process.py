@@ -26,7 +26,7 @@ from app.settings import Settings
 from app.traces import end_traces
 from app.worker.abilities import abilities, queues_for
 from app.worker.care import DeviceCare, TriesDevices
-from app.worker.devices import DeviceMissing, choose
+from app.worker.devices import AUTO, DeviceMissing, choose, processor
 from app.worker.edition import edition_of
 from app.worker.runner import JobRunner, RunsTasks
 from app.worker.slots import Slots
@@ -82,6 +82,9 @@ class WorkerProcess:
         slots, upkeep = self._slots, Upkeep(self._services)
         care = DeviceCare(slots, self._sandbox, self._settings.device_recheck_seconds)
         care.first_look()
+        if not slots.usable and self._settings.devices == AUTO:
+            log.warning("no_gpu_works", instead="cpu")  # a driver without the libraries that go with it, often
+            slots.add(processor(self._settings.slots))
         can = abilities(self._settings, slots)
         worker_id, lock = self._services.workers.join(slots.usable, isolation, edition, can)
         clear_dead_scratch(self._settings.data_dir / "scratch", self._services)

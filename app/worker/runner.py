@@ -20,6 +20,7 @@ from analyzers.report import Report
 from app.blobs.local import REPAIRED, REPORT
 from app.inert import inert_json
 from app.jobs.database import is_full_disk
+from app.jobs.engine import Run
 from app.jobs.states import Claim, Ending
 from app.reference import CAUSES, reference
 from app.sandbox.host import SandboxUnavailable
@@ -70,15 +71,16 @@ class JobRunner:
         self._edition = edition
         self._slots, self._doubt = slots, doubt
         self._scratch = services.settings.data_dir / "scratch"
-        self.held: set[str] = set()
+        self.held: set[Run] = set()
 
     def run_job(self, diagnosis_id: str, attempt: int) -> None:
         """Claim a run and see it through. A run that is not wanted any more is skipped."""
         if self._shutting_down():
             return  # it stays with the queue as taken by a worker that is gone, and is given back
-        self.held.add(diagnosis_id)  # before the claim, so that the upkeep never finds it claimed and not held
+        mine = diagnosis_id, attempt
+        self.held.add(mine)  # before the claim, so that the upkeep never finds it claimed and not held
         try:
-            with self._slots.held((diagnosis_id, attempt)) as device:
+            with self._slots.held(mine) as device:
                 if device is None:
                     return  # its slot went to another: the queue will find that this run came to nothing
                 claim = self._services.lifecycle.claim(diagnosis_id, attempt, self._worker_id)
@@ -86,7 +88,7 @@ class JobRunner:
                     with traced_run(claim) as run:
                         self._run_claimed(claim, device, run)
         finally:
-            self.held.discard(diagnosis_id)
+            self.held.discard(mine)
 
     def _run_claimed(self, claim: Claim, device: Device, run: RunTrace) -> None:
         folder = self._scratch / f"{claim.id}-{claim.attempt}"

@@ -98,6 +98,11 @@ class Slots:
                 with self._lock:
                     mine.run = None
 
+    def add(self, device: Device) -> None:
+        """One more device, while nothing runs yet."""
+        self.devices = [*self.devices, device]
+        self._slots += [_Slot(device) for _ in range(device.shares)]
+
     def state_of(self, device: Device) -> tuple[State, str]:
         """How a device is, and why if it is not well."""
         return self._doubts.get(device.name, ("ready", ""))

@@ -15,8 +15,11 @@ from typing import Any
 
 import pytest
 
+from app.sandbox.protocol import GuestDevice
 from app.settings import Settings
+from app.worker.care import DeviceCare
 from app.worker.devices import DeviceMissing, choose, list_gpus
+from app.worker.slots import Slots
 from tests.app.conftest import check_problem
 from tests.app.double import script
 from tests.app.gpus import CLASS, MEMORY_MIB, listing, path_with, uuid
@@ -84,6 +87,38 @@ def test_a_worker_that_lacks_its_gpu_says_so(two: Path, tmp_path: Path) -> None:
     assert "wants GPU 3; nvidia-smi lists 0, 1" in done.stderr
 
 
+class Sandbox:
+    """Tries GPUs; whether one works stands in `ailments`."""
+
+    def __init__(self) -> None:
+        self.ailments: list[str | None] = []
+        self.tried: list[str] = []
+
+    def check(self, device: GuestDevice) -> str | None:
+        self.tried.append(device.visible)
+        return self.ailments.pop(0) if self.ailments else None
+
+
+def test_a_gpu_is_tried_again_and_again_before_it_is_withdrawn(two: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.worker.care.PAUSES_SECONDS", (0.0, 0.0, 0.0))
+    sandbox, slots = Sandbox(), Slots(choose("gpu", 1, 1, 1.0), lambda _: None)
+    care, first = DeviceCare(slots, sandbox, 60), slots.devices[0]
+    care.first_look()
+    assert sandbox.tried == [uuid(0), uuid(1)]
+    sandbox.ailments = ["not yet", "not yet", None]
+    care.doubt(first)
+    assert (slots.state_of(first)[0], len(sandbox.tried)) == ("ready", 5)
+    sandbox.ailments = ["a\nTraceback\nsome.module.Error: it is ill"] * 3
+    care.doubt(first)
+    assert slots.state_of(first) == ("withdrawn", "it is ill")
+    care.doubt(first)
+    assert len(sandbox.tried) == 8, "nothing to try before its next look"
+    assert [slots.state_of(device)[0] for device in slots.devices] == ["withdrawn", "ready"]
+    two.write_text("")
+    care.doubt(slots.devices[1])
+    assert slots.state_of(slots.devices[1]) == ("withdrawn", "nvidia-smi does not list it any more")
+
+
 def devices(server: Server) -> dict[str, Any]:
     (worker,) = server.get("/workers").json()["items"]
     return {device["name"]: device for device in worker["devices"]}
@@ -125,6 +160,17 @@ def test_jobs_run_on_gpus_and_a_gpu_that_fails_is_withdrawn_and_comes_back(
     assert [server.ended(job)["status"] for job in (poor, unserved.json()["id"])] == ["succeeded"] * 2
     assert server.job(poor)["progress"]["note"] != unserved.json()["progress"]["note"]
     assert devices(server)["gpu:0"]["state"] == "ready"
+
+
+def test_auto_uses_the_processor_where_no_gpu_works(two: Path, start: Callable[..., Server], tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for index in range(2):
+        (tmp_path / "data" / f"broken-{uuid(index)}").write_text("no CUDA")
+    server = start(devices="auto", slots=2)
+    assert {name: device["state"] for name, device in devices(server).items()} == {
+        "gpu:0": "withdrawn", "gpu:1": "withdrawn", "cpu": "ready",
+    }  # fmt: skip
+    assert server.post(script()).json()["environment"]["device"] == "CPU"
 
 
 def test_a_job_for_a_gpu_waits_for_a_worker_that_has_one(tmp_path: Path, start: Callable[..., Server]) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from app.jobs.needs import Place
 from app.worker.devices import Device
 from app.worker.slots import YIELDS, Slots
+from tests.app.conftest import check_problem
 from tests.app.double import script
 from tests.app.served import Server
 
@@ -62,7 +63,7 @@ def test_a_server_keeps_to_its_slots_to_limits_and_to_turns(start: Callable[...,
     """Two kinds of jobs, so two queues; two keys; a worker that is killed in between."""
     keys = {name: {"X-API-Key": name} for name in ("crowd", "single")}
     hashes = json.dumps([hashlib.sha256(name.encode()).hexdigest() for name in keys])
-    server = start(slots=2, api_key_hashes=hashes, key_concurrency_limit=2, key_priority=5)
+    server = start(slots=2, api_key_hashes=hashes, key_concurrency_limit=2, queue_limit_jobs=26)
     asynchronous = {"Prefer": "respond-async"}
     jobs = []
     for number in range(12):
@@ -90,3 +91,8 @@ def test_a_server_keeps_to_its_slots_to_limits_and_to_turns(start: Callable[...,
         settled = Counter(row[0] for row in connection.execute("SELECT diagnosis_id FROM settlements"))
     assert settled == Counter([*jobs, single])
     assert len(overtook) <= len(jobs) // 2, "a single job waits for its turn, not for the crowd"
+
+    for_a_gpu = {"data": {"device": "gpu"}, "headers": keys["crowd"] | asynchronous}
+    assert [server.post(script(), **for_a_gpu).status_code for _ in range(13)] == [202] * 13
+    check_problem(server.post(script(), **for_a_gpu), "queue_full", 503)
+    assert server.post(script(), headers=keys["single"]).status_code == 200, "half of the places are for others"

@@ -48,7 +48,7 @@ def test_a_limit_holds_over_workers_that_die(cluster: Callable[..., Cluster], po
     )[0]
     assert overtook <= JOBS // 4, "a single job waits for its turn, not for the crowd"
     settled = Counter(row[0] for row in postgres.rows("SELECT diagnosis_id FROM settlements"))
-    assert settled == Counter(found)
+    assert settled == Counter(list(found))
 
 
 def test_a_job_waits_for_a_gpu_and_is_run_by_the_worker_that_has_it(
