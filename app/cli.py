@@ -17,6 +17,10 @@ from app.shell.gate import EXIT_INPUT_AT_FAULT, EXIT_NO_ANSWER
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 ParentPid = Annotated[int | None, typer.Option("--parent-pid", hidden=True)]
+Devices = Annotated[
+    str | None, typer.Option(help="What guests run on: auto, cpu, gpu, gpu:0,1, cpu+gpu:0.", show_default="auto")
+]
+GuestsPerGpu = Annotated[int | None, typer.Option(help="Jobs on one GPU at a time.", show_default="1")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of uploads, results and the database.")]
 
 
@@ -39,13 +43,15 @@ def serve(
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)] = 8000,
     data_dir: DataDir = None,
     worker: Annotated[bool, typer.Option(help="Run a worker beside the web process.")] = True,
+    devices: Devices = None,
+    guests_per_gpu: GuestsPerGpu = None,
 ) -> None:
     """Run the service: web process and worker, until interrupted."""
     from app.logs import configure_logs
     from app.supervisor import WORKER
     from app.supervisor import serve as supervise
 
-    settings = _settings(data_dir)
+    settings = _settings(data_dir, devices, guests_per_gpu)
     configure_logs(settings, "supervisor")
     raise typer.Exit(supervise(settings, host, port, WORKER if worker else None))
 
@@ -64,9 +70,14 @@ def web(
 
 
 @cli.command()
-def worker(data_dir: DataDir = None, parent_pid: ParentPid = None) -> None:
+def worker(
+    data_dir: DataDir = None,
+    devices: Devices = None,
+    guests_per_gpu: GuestsPerGpu = None,
+    parent_pid: ParentPid = None,
+) -> None:
     """Run a worker alone, beside web processes that share its database and data folder."""
-    settings = _begin_process("worker", parent_pid, data_dir)
+    settings = _begin_process("worker", parent_pid, data_dir, devices, guests_per_gpu)
     from app.sandbox.host import Sandbox
     from app.worker.process import run_worker
 
@@ -76,6 +87,7 @@ def worker(data_dir: DataDir = None, parent_pid: ParentPid = None) -> None:
         isolation_required=settings.isolation_required,
         guest_uid_base=settings.guest_uid_base,
         folder=settings.data_dir / "scratch",
+        guest_start=settings.guest_start,
     )
     run_worker(settings, sandbox)
 
@@ -101,22 +113,29 @@ def hash_key(key: Annotated[str, typer.Option(prompt=True, hide_input=True, help
 commands.register(cli)
 
 
-def _settings(data_dir: Path | None) -> Settings:
-    return load_settings() if data_dir is None else load_settings(data_dir=data_dir)
+def _settings(data_dir: Path | None, devices: str | None = None, guests_per_gpu: int | None = None) -> Settings:
+    given = {"data_dir": data_dir, "devices": devices, "guests_per_gpu": guests_per_gpu}
+    return load_settings(**{name: value for name, value in given.items() if value is not None})
 
 
 def _default(field: Any) -> object:
     return field.default.absolute() if isinstance(field.default, Path) else field.default
 
 
-def _begin_process(name: str, parent_pid: int | None, data_dir: Path | None) -> Settings:
+def _begin_process(
+    name: str,
+    parent_pid: int | None,
+    data_dir: Path | None,
+    devices: str | None = None,
+    guests_per_gpu: int | None = None,
+) -> Settings:
     from app.kin import die_with_parent
     from app.logs import configure_logs
     from app.traces import configure_traces
 
     if parent_pid is not None:
         die_with_parent(parent_pid)
-    settings = _settings(data_dir)
+    settings = _settings(data_dir, devices, guests_per_gpu)
     configure_logs(settings, name)
     configure_traces(settings, name)
     return settings

@@ -9,7 +9,11 @@ import sys
 
 PR_SET_PDEATHSIG = 1
 EXIT_NOT_ISOLATED = 5
-"""A worker's exit status where this machine cannot hold guests as required: starting it again would not help."""
+"""A worker's exit status where this machine cannot hold guests as required."""
+EXIT_NO_DEVICE = 6
+"""A worker's exit status where a device that it is to use is not here."""
+HOPELESS_CODES = (EXIT_NOT_ISOLATED, EXIT_NO_DEVICE)
+"""Statuses that starting a worker again would not change."""
 
 
 def die_with_parent(parent_pid: int) -> None:

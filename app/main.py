@@ -14,7 +14,7 @@ from starlette.middleware import Middleware
 
 import app.pages
 from app import __version__
-from app.api import diagnoses, events, health, metrics, submit, webhooks
+from app.api import diagnoses, events, health, metrics, submit, webhooks, workers
 from app.api.answers import StrictJSONResponse
 from app.api.context import Context
 from app.api.errors import add_error_handlers
@@ -35,6 +35,9 @@ DESCRIPTION = (
     "Why does my model predict differently than it trains? Send a saved Keras model and a small sample batch to "
     "`POST /diagnose`; get a report of what differs between the phases, which layers cause it, and what to do."
 )
+ROUTED = (
+    submit, events, diagnoses, webhooks, workers, health, metrics, causes, docs, dashboard, reports, comparison
+)  # fmt: skip
 STATIC = Path(app.pages.__file__).parent / "static"
 
 
@@ -60,7 +63,7 @@ def create_app(settings: Settings) -> FastAPI:
     api.state.http_metrics = http_metrics
     api.state.problem_page = problem_page
     add_error_handlers(api)
-    for module in (submit, events, diagnoses, webhooks, health, metrics, causes, docs, dashboard, reports, comparison):
+    for module in ROUTED:
         api.include_router(module.router)
     api.mount("/static", StaticFiles(directory=STATIC), name="static")
     return api

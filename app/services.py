@@ -16,7 +16,9 @@ from app.jobs.database import Database, migrate
 from app.jobs.engine import Engine, prepare_engine
 from app.jobs.events import EventLog
 from app.jobs.lifecycle import Lifecycle
+from app.jobs.line import Line, shares_by_settings
 from app.jobs.outbox import Outbox
+from app.jobs.places import Places
 from app.jobs.reconcile import Reconciler
 from app.jobs.removal import Remover
 from app.jobs.store import JobStore
@@ -35,16 +37,18 @@ class Services:
         self.settings = settings
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.database = Database(settings)
-        self.engine = Engine(self.database)
+        self.engine = Engine(self.database, settings.queue_poll_seconds)
+        line = Line(self.engine, shares_by_settings(settings))
         self.blobs = open_blobs(settings)
-        self.store = JobStore(self.database, self.engine)
+        self.store = JobStore(self.database, self.engine, line)
         self.workers = WorkerRegistry(self.database, worker_locks_dir(settings), settings.lease_seconds)
         self.repeats = Repeats(self.database, self.store, self.workers, self.blobs)
         self.trends = Trends(self.database)
         self.events = EventLog(self.database)
         self.outbox = Outbox(self.database)
-        self.lifecycle = Lifecycle(self.database, self.engine, settings.attempts_limit)
-        self.reconciler = Reconciler(self.database, self.engine, self.lifecycle, self.workers)
+        self.lifecycle = Lifecycle(self.database, line, settings.attempts_limit)
+        self.places = Places(self.database, self.engine, line, self.workers)
+        self.reconciler = Reconciler(self.database, self.engine, self.lifecycle, self.workers, self.places)
         self.remover = Remover(self.database, self.engine, self.store, self.blobs)
 
     def close(self) -> None:

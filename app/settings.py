@@ -15,6 +15,7 @@ from pydantic import Field, IPvAnyNetwork, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from app.endpoints import WebhookEndpoint
+from app.placing import PlacingSettings
 from app.store_settings import StoreSettings
 from app.uris import check_prefix
 
@@ -25,7 +26,7 @@ GUEST_UID_BASE = 60800
 """Users that no distribution gives away: Debian and systemd leave them alone, and rootless containers have them."""
 
 
-class Settings(StoreSettings):
+class Settings(StoreSettings, PlacingSettings):
     """What an operator may choose."""
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore", validate_default=True)
@@ -133,7 +134,6 @@ class Settings(StoreSettings):
     )
 
     # Running
-    slots: int = Field(1, ge=1, description="Jobs that one worker runs at a time; TensorFlow uses all cores for one.")
     job_deadline_seconds: float = Field(600.0, gt=0, description="Wall time that one run may take.")
     guest_cpu_limit_seconds: float = Field(3600.0, gt=0, description="Processor time of one run, over all its threads.")
     guest_memory_limit_bytes: int = Field(

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from app.kin import EXIT_NOT_ISOLATED
+from app.kin import HOPELESS_CODES
 from app.settings import ENV_PREFIX, Settings
 
 WEB_ONLY = (f"{ENV_PREFIX}WEBHOOK_ENDPOINTS",)
@@ -65,7 +65,7 @@ class Child:
         lived_s = time.monotonic() - self.started_s
         will_not = code > 0 and lived_s < QUICK_DEATH_S
         self.quick_deaths = self.quick_deaths + 1 if will_not else 0
-        if code == EXIT_NOT_ISOLATED:
+        if code in HOPELESS_CODES:
             self.quick_deaths = HOPELESS_STARTS
         self.pause_s = min(LONGEST_PAUSE_S, max(SHORTEST_PAUSE_S, self.pause_s * 2)) if will_not else SHORTEST_PAUSE_S
         self.not_before_s = time.monotonic() + self.pause_s
@@ -155,7 +155,8 @@ def serve(settings: Settings, host: str, port: int, worker_command: list[str] | 
     shown_host = f"[{host}]" if ":" in host else host
     url = f"http://{shown_host}:{listener.getsockname()[1]}"
     print(f"PhaseGap serves on {url} (data in {settings.data_dir})", flush=True)
-    environment = os.environ | {f"{ENV_PREFIX}DATA_DIR": str(settings.data_dir)}
+    passed = {name: str(getattr(settings, name)) for name in ("data_dir", "devices", "guests_per_gpu")}
+    environment = os.environ | {f"{ENV_PREFIX}{name.upper()}": value for name, value in passed.items()}
     tie = ["--parent-pid", str(os.getpid())]
     web = [*OWN, "web", "--listener", str(listener.fileno()), *tie]
     children = [Child("web", web, keep_fds=(listener.fileno(),), environment=environment)]

@@ -84,7 +84,8 @@ class Client:
             y: labels in the same forms, or None: then only the outputs of the phases are compared.
             wait_seconds: how long to wait; the diagnosis goes on after that.
             progress: True draws a bar on a terminal or in a notebook; a function gets each stage and fraction.
-            options: those of `submit`: batch_size, loss, metrics, reported, seed, label_column, sample_weight.
+            options: those of `submit`: batch_size, loss, metrics, reported, seed, label_column, sample_weight,
+                device, priority.
 
         Raises:
             phasegap.InputProblem: the model or the batch cannot be diagnosed; `detail` says what to change.
@@ -109,6 +110,8 @@ class Client:
         reported: Mapping[str, float] | None = None,
         seed: int | None = None,
         label_column: str | None = None,
+        device: str | None = None,
+        priority: int | None = None,
         idempotency_key: str | None = None,
     ) -> Job:
         """Send a model and a sample batch and do not wait; `wait(job.id)` gives the report.
@@ -122,12 +125,15 @@ class Client:
             reported: figures seen while training, such as `{"accuracy": 1.0}`.
             seed: same inputs and seed give the same report, timing aside.
             label_column: the column of a CSV or Parquet batch that holds the labels.
+            device: auto, cpu or gpu: what it must run on.
+            priority: 0 to 9, before lower ones; at most, and by default, what your API key may ask for.
             idempotency_key: makes a repeated request the same request; by default each call is one of its own, and
                 what it has to send again after a broken connection runs once.
         """
         fields = {
             "batch_size": batch_size, "loss": loss, "seed": seed, "label_column": label_column,
             "metrics": metrics if metrics is None or isinstance(metrics, str) else ",".join(metrics),
+            "device": device, "priority": priority,
             "reported": None if reported is None else json.dumps({k: float(v) for k, v in reported.items()}),
         }  # fmt: skip
         given = {name: str(value) for name, value in fields.items() if value is not None}

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 
 from app.api.context import Context
-from app.api.formats import BATCH_SUFFIXES, MODEL_SUFFIXES
 from app.api.pace import paced
 from app.api.upload import FileTarget, Upload, feed_all, in_pieces
 from app.errors import InsufficientStorage, InvalidRequest
+from app.jobs.needs import BATCH_SUFFIXES, MODEL_SUFFIXES
 from app.uris import Uri
 
 WANTED = {"model": MODEL_SUFFIXES, "batch": BATCH_SUFFIXES}

@@ -6,9 +6,8 @@ import re
 
 from app.errors import InputProblem
 from app.inert import is_seen
+from app.jobs.needs import BATCH_SUFFIXES, MODEL_SUFFIXES
 
-MODEL_SUFFIXES = (".keras", ".h5", ".hdf5", ".zip", ".tar.gz", ".tgz", ".tar")
-BATCH_SUFFIXES = (".npz", ".npy", ".h5", ".hdf5", ".json", ".csv", ".parquet")
 MODEL_ADVICE = "Send a .keras file, a full model as .h5 or .hdf5, or a SavedModel folder as .zip, .tar or .tar.gz."
 BATCH_ADVICE = "Send .npz, .npy (inputs only), .h5, .hdf5, .json, .csv or .parquet."
 

@@ -57,6 +57,8 @@ class JobCollector(Collector):
         workers = self._services.workers.live()
         yield GaugeMetricFamily("phasegap_workers", "Workers that live.", len(workers))
         yield GaugeMetricFamily("phasegap_worker_slots", "Jobs they can run at a time.", sum(w.slots for w in workers))
+        unserved = sum(self._services.places.unserved().values())
+        yield GaugeMetricFamily("phasegap_unserved_jobs", "Waiting jobs that no living worker can do.", unserved)
         yield GaugeMetricFamily(
             "phasegap_worker_silence_seconds",
             "Age of the oldest heartbeat of a living worker.",

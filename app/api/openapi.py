@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from analyzers.report import Report
-from app.api.formats import BATCH_SUFFIXES, MODEL_SUFFIXES
 from app.api.schemas import Job, ProblemDocument
 from app.errors import CATALOG, MEDIA_TYPE, problem_document
+from app.jobs.needs import BATCH_SUFFIXES, DEVICES, MODEL_SUFFIXES
+from app.placing import HIGHEST_PRIORITY
 
 DIAGNOSIS_CODES = (
     "unsupported_model_format",
@@ -101,6 +102,18 @@ MULTIPART_SCHEMA: dict[str, Any] = {
         },
         "seed": {"type": "integer", "minimum": 0, "description": "Same input and seed: same report, timing aside."},
         "label_column": {"type": "string", "description": "Name of the label column of a CSV or Parquet batch."},
+        "device": {
+            "type": "string",
+            "enum": list(DEVICES),
+            "default": DEVICES[0],
+            "description": "What it must run on. It waits for a worker that has it; `GET /workers` says what there is.",
+        },
+        "priority": {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": HIGHEST_PRIORITY,
+            "description": "Goes before lower ones. Up to what the API key may ask for, which is the default.",
+        },
     },
 }
 

@@ -7,8 +7,12 @@ import math
 from typing import Any
 
 from app.errors import InvalidRequest
+from app.jobs.needs import DEVICES, Device
+from app.placing import HIGHEST_PRIORITY
 
 FIELDS = ("batch_size", "loss", "metrics", "reported", "seed", "label_column")
+PLACING_FIELDS = ("device", "priority")
+"""Fields that say where and when it runs. The guest never sees them."""
 URI_FIELDS = {"model_uri": "model", "batch_uri": "batch"}
 """Fields that stand in place of a file: where it is fetched from."""
 BATCH_SIZE_LIMIT = 1_000_000
@@ -28,6 +32,19 @@ def parse_options(fields: dict[str, str]) -> dict[str, Any]:
     for name, value in given.items():
         options[name] = PARSERS[name](name, value)
     return options
+
+
+def parse_device(text: str) -> Device:
+    """What the field `device` asks for."""
+    named = next((device for device in DEVICES if device == (text.strip().lower() or DEVICES[0])), None)
+    if named is None:
+        raise InvalidRequest(f"`device` must be one of {', '.join(DEVICES)}, not {text.strip()[:40]!r}.")
+    return named
+
+
+def parse_priority(text: str) -> int | None:
+    """What the field `priority` asks for, None where it asks for nothing."""
+    return _integer("priority", text.strip(), 0, HIGHEST_PRIORITY) if text.strip() else None
 
 
 def _integer(name: str, value: str, low: int, high: int) -> int:

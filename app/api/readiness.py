@@ -8,12 +8,18 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 
 import structlog
 from pydantic import BaseModel
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.errors import StoreAway
+from app.jobs.models import Worker
+from app.jobs.places import unserved_note
+from app.jobs.workers import Capabilities
 from app.services import Services
 
 LOOK_SECONDS = 1.0
@@ -36,6 +42,7 @@ class Readiness:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._found: dict[str, Check] = {}
+        self._everyone: list[Capabilities | None] = []
         self._found_at_s = time.monotonic()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="readiness", daemon=True)
@@ -57,6 +64,10 @@ class Readiness:
             return dict.fromkeys(self._found, hung)
         return self._found
 
+    def unserved(self, queue: str) -> str | None:
+        """What to say to whoever submits to a queue that no living worker can serve. Nothing while none lives."""
+        return unserved_note(self._everyone, queue) if self._everyone else None
+
     def _run(self) -> None:
         while not self._stop.wait(LOOK_SECONDS):
             self._look()
@@ -65,6 +76,8 @@ class Readiness:
         wanted = CHECKS if self._services.settings.store_url is None else CHECKS | {"store": _store}
         found = {name: _try(name, check, self._services) for name, check in wanted.items()}
         self._found, self._found_at_s = found, time.monotonic()
+        with suppress(SQLAlchemyError):  # the checks say so
+            self._everyone = [worker.capabilities for worker in self._services.workers.live()]
 
 
 def _try(name: str, check: Callable[[Services], Check], services: Services) -> Check:
@@ -92,8 +105,18 @@ def _workers(services: Services) -> Check:
     workers = services.workers.live()
     slots = sum(worker.slots for worker in workers)
     isolation = sorted({worker.isolation for worker in workers if worker.isolation})
-    suffix = f", isolation: {', '.join(isolation)}" if isolation else ""
-    return Check(ok=bool(workers), detail=f"{len(workers)} live, {slots} slots{suffix}")
+    parts = [f"{len(workers)} live, {slots} slots"]
+    parts += [f"isolation: {', '.join(isolation)}"] if isolation else []
+    parts += _troubles(workers)
+    parts += [f"{jobs} waiting for {takes}" for takes, jobs in sorted(services.places.unserved().items())]
+    return Check(ok=slots > 0, detail=", ".join(parts))
+
+
+def _troubles(workers: list[Worker]) -> list[str]:
+    """Devices that do not run jobs, by what they are."""
+    devices = [device for worker in workers for device in (worker.capabilities or {}).get("devices", [])]
+    count = Counter(f"{device['kind'].upper()} {device['state']}" for device in devices if device["state"] != "ready")
+    return [f"{number} {what}" for what, number in sorted(count.items())]
 
 
 def _store(services: Services) -> Check:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.errors import CATALOG, problem_document
 from app.jobs.models import Diagnosis
+from app.jobs.needs import DEVICES
 from app.jobs.states import Status
 
 
@@ -49,7 +50,12 @@ class Job(BaseModel):
     error: ProblemDocument | None = Field(description="The problem once failed, else null.")
     model_name: str = Field(description="The model's own name; that of its file until the report is there.")
     model_file_name: str = Field(description="The name of the uploaded file.")
-    attempt: int = Field(description="Number of the run; larger than 1 where an earlier one was interrupted.")
+    attempt: int = Field(
+        description="Number of the run; larger than 1 where an earlier one was interrupted, or put back because its "
+        "owner had as many jobs running as may."
+    )
+    device: str = Field(description="What was asked for.", json_schema_extra={"enum": list(DEVICES)})
+    priority: int = Field(description="Goes before jobs with a lower one.")
 
 
 class JobSummary(BaseModel):
@@ -85,7 +91,8 @@ def at(seconds: float | None) -> datetime | None:
 
 
 def job_of(diagnosis: Diagnosis, report: dict[str, Any] | None = None) -> Job:
-    return Job(**_common(diagnosis), report=report, error=error_of(diagnosis), attempt=diagnosis.attempt)
+    placing: dict[str, Any] = {name: getattr(diagnosis, name) for name in ("attempt", "device", "priority")}
+    return Job(**_common(diagnosis), report=report, error=error_of(diagnosis), **placing)
 
 
 def summary_of(diagnosis: Diagnosis) -> JobSummary:

@@ -63,15 +63,19 @@ async def diagnose(request: Request) -> Response:
     waiting = parse_waiting(request.headers.getlist("prefer"), settings.wait_seconds, settings.wait_limit_seconds)
     check_encoding(request.headers.get("content-encoding", ""))
     _check_length(request, context)
-    async with _place_in_queue(context):
+    async with _place_in_queue(context, _owner(request)):
         submission = await _receive(request, context)
-        submission = replace(submission, traceparent=current_traceparent(), owner=_owner(request))
+        note = context.readiness.unserved(submission.queue)
+        submission = replace(submission, traceparent=current_traceparent(), owner=_owner(request), note=note)
         _note_size(request, submission)
         diagnosis = await context.in_accepting_thread(_accept, context, submission, key_hash)
     _note_accepted(diagnosis)
     if wants_html(request):
         return RedirectResponse(f"/diagnoses/{diagnosis.id}/report", status_code=303)
-    await context.watch.ended(diagnosis.id, 0.0 if diagnosis.status not in ("queued", "running") else waiting.seconds)
+    is_open = (
+        diagnosis.status in ("queued", "running") and note is None
+    )  # who cannot be served now is told so, not kept
+    await context.watch.ended(diagnosis.id, waiting.seconds if is_open else 0.0)
     return await _answer(context, diagnosis.id, waiting)
 
 
@@ -101,7 +105,7 @@ def _check_length(request: Request, context: Context) -> None:
 
 
 @asynccontextmanager
-async def _place_in_queue(context: Context) -> AsyncIterator[None]:
+async def _place_in_queue(context: Context, owner: str) -> AsyncIterator[None]:
     """Hold a place from before the body is read until its row is there: uploads under way count as waiting jobs."""
     if time.monotonic() < context.full_until_s:
         raise _queue_full(context)
@@ -109,6 +113,8 @@ async def _place_in_queue(context: Context) -> AsyncIterator[None]:
     if depth + context.uploads_under_way >= context.settings.queue_limit_jobs:
         context.full_until_s = time.monotonic() + FULL_SECONDS
         raise _queue_full(context)
+    if owner:
+        await asyncio.to_thread(_check_own_places, context, owner)
     context.uploads_under_way += 1
     try:
         yield
@@ -120,6 +126,16 @@ def _cannot_be_stored() -> InsufficientStorage:
     """What a store that is away means to who sends something."""
     detail = "The service cannot reach its store of files, so it accepts nothing at the moment. Try again later."
     return InsufficientStorage(detail, headers=StoreAway().headers)
+
+
+def _check_own_places(context: Context, owner: str) -> None:
+    places = max(1, int(context.settings.queue_limit_jobs * context.settings.key_queue_fraction))
+    if context.services.store.waiting_of(owner) >= places:
+        raise QueueFull(
+            f"{places} diagnoses of this API key are waiting already, as many as may. Try again after the time in "
+            "Retry-After.",
+            headers={"Retry-After": str(context.settings.queue_full_retry_after_seconds)},
+        )
 
 
 def _queue_full(context: Context) -> QueueFull:

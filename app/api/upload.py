@@ -20,8 +20,9 @@ from streaming_form_data.parser import UnexpectedPartException
 from streaming_form_data.targets import BaseTarget
 
 from app.api.formats import MAGIC_BYTES, check_magic, display_name, safe_stem, suffix_of
-from app.api.options import FIELDS, URI_FIELDS, parse_options
+from app.api.options import FIELDS, PLACING_FIELDS, URI_FIELDS, parse_device, parse_options, parse_priority
 from app.errors import InvalidRequest, PayloadTooLarge
+from app.jobs.needs import DEVICES, HEAD_BYTES, needs_of
 from app.jobs.states import Submission
 from app.settings import Settings
 
@@ -29,6 +30,7 @@ PIECE_BYTES = 1024 * 1024
 SLICE_BYTES = 32 * 1024
 """What the parser is given between two looks at the framing: its time grows with the square of a header's length."""
 FRAMING_LIMIT_BYTES = 64 * 1024
+KNOWN_FIELDS = (*FIELDS, *PLACING_FIELDS, *URI_FIELDS)
 FORMAT_VERSION = "1"
 MALFORMED = (ParseFailedException, LookupError, ValueError)
 """What the parser raises on bytes that are no form: its own error, or what it stumbled over."""
@@ -76,8 +78,8 @@ class FileTarget(BaseTarget):  # type: ignore[misc]  # the library is not typed
         self.size_bytes += len(chunk)
         if self.size_bytes > self._limit_bytes:
             raise PayloadTooLarge(f"The {self.role} file is larger than the {self._limit_bytes} bytes accepted.")
-        if len(self._head) < MAGIC_BYTES:
-            self._head += chunk[: MAGIC_BYTES - len(self._head)]
+        if len(self._head) < HEAD_BYTES:
+            self._head += chunk[: HEAD_BYTES - len(self._head)]
         self._hash.update(chunk)
         self._file.write(chunk)
 
@@ -90,13 +92,17 @@ class FileTarget(BaseTarget):  # type: ignore[misc]  # the library is not typed
     def begun(self) -> bool:
         return self._file is not None
 
+    @property
+    def head(self) -> bytes:
+        return self._head
+
     def check(self) -> None:
         """Raise unless the whole file is there and begins as it should."""
         if self._file is None:
             raise InvalidRequest(f"The field `{self.role}` is missing: send `model` and `batch`, one file each.")
         if not self.complete:
             raise InvalidRequest(f"The body ended in the middle of the field `{self.role}`.")
-        check_magic(self._head, self.size_bytes, self.suffix, self.role)
+        check_magic(self._head[:MAGIC_BYTES], self.size_bytes, self.suffix, self.role)
 
     def close(self) -> None:
         if self._file is not None:
@@ -150,7 +156,7 @@ class Upload:
         self._parsed_bytes = 0
         self._model = FileTarget("model", folder, settings.model_limit_bytes)
         self._batch = FileTarget("batch", folder, settings.batch_limit_bytes)
-        self._fields = {name: FieldTarget(name, settings.field_limit_bytes) for name in (*FIELDS, *URI_FIELDS)}
+        self._fields = {name: FieldTarget(name, settings.field_limit_bytes) for name in KNOWN_FIELDS}
         self._parser = make_parser(content_type)
         for target in (self._model, self._batch):
             self._parser.register(target.role, target)
@@ -172,7 +178,7 @@ class Upload:
         try:
             self._parser.data_received(piece)
         except UnexpectedPartException as error:
-            known = ", ".join(("model", "batch", *FIELDS, *URI_FIELDS))
+            known = ", ".join(("model", "batch", *KNOWN_FIELDS))
             name = display_name(str(error.part_name))[:60]
             raise InvalidRequest(f"The field {name!r} is not known here. Known fields: {known}.") from error
         except UnicodeDecodeError as error:
@@ -204,7 +210,9 @@ class Upload:
         """Check what was received once the body has ended."""
         self._model.check()
         self._batch.check()
-        options = self.options()
+        options, device = self.options(), parse_device(self._fields["device"].text())
+        model, batch = ((file.file_name, file.size_bytes) for file in (self._model, self._batch))
+        needs = needs_of(device, model, batch, self._model.head)
         return Submission(
             id=self._id,
             model_stem=safe_stem(self._model.user_name, self._model.suffix),
@@ -215,7 +223,11 @@ class Upload:
             model_bytes=self._model.size_bytes,
             batch_bytes=self._batch.size_bytes,
             options=options,
-            content_hash=self._content_hash(options),
+            content_hash=self._content_hash(options | ({} if device == DEVICES[0] else {"device": device})),
+            device=device,
+            memory_bytes=needs.memory_bytes,
+            queue=needs.place.queue,
+            priority=parse_priority(self._fields["priority"].text()),
         )
 
     def _content_hash(self, options: dict[str, Any]) -> str:

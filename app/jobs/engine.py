@@ -6,26 +6,36 @@ state DBOS keeps for the earlier run. DBOS hands a run to one worker; whether th
 decided by our row (`claim`).
 
 What is set here on purpose: the portable JSON serializer (the default is pickle, which would make the database a way to
-execute code), one constant application version (a job enqueued under an older one is never taken), no recovery
-attempts of DBOS' own (we count them), and no step inside the workflow (a run that died starts over).
+execute code), no recovery attempts of DBOS' own (we count them), no step inside the workflow (a run that died starts
+over), and one constant application version (a job enqueued under an older one is never taken). That is "2" since
+there is a queue for each place: workers of before, which listen to every queue and bound each by itself, take none of
+these.
+
+DBOS bounds what a worker holds queue by queue, and by one figure in the database that all workers share. Here it is
+bounded by what the worker has room for, over all of its queues together: see `_within_room`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer
+from dbos._sys_db import SystemDatabase
 from sqlalchemy.orm import Session
 
 from app.jobs.database import Database, make_engine, migration_lock
+from app.jobs.needs import Place
 from app.settings import Settings
 
 APPLICATION = "phasegap"
-APPLICATION_VERSION = "1"
-QUEUE = "diagnoses"
+APPLICATION_VERSION = "2"
 WORKFLOW = "diagnose"
+
+LOCAL_RUNNING = 3
+"""Where DBOS says how many runs of the queue it holds already: after executor, version and partition."""
 
 Run = tuple[str, int]
 """A diagnosis and the number of its attempt."""
@@ -62,7 +72,9 @@ def prepare_engine(settings: Settings) -> None:
 class Engine:
     """The queue as everyone but the worker loop sees it."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, poll_seconds: float) -> None:
+        self._poll_seconds = poll_seconds
+        self._open: set[str] = set()
         self._client = DBOSClient(
             system_database_engine=database.engine,
             serializer=DBOSPortableJSONSerializer(),
@@ -70,11 +82,25 @@ class Engine:
             lazy=True,
         )
 
-    def enqueue(self, session: Session, run: Run) -> None:
-        """Put a run into the queue; it is there once the caller's transaction is committed, and only then."""
+    def open(self, queue: str) -> None:
+        """Make sure that there is such a queue, before a transaction that enqueues into it."""
+        if queue not in self._open:
+            self._client.register_queue(queue, on_conflict="never_update", polling_interval_sec=self._poll_seconds)
+            self._open.add(queue)
+
+    def enqueue(self, session: Session, run: Run, queue: str, rank: int) -> None:
+        """Put a run into an open queue, the smallest rank first; it is there once the caller's transaction is
+        committed, and only then.
+        """
         self._client.enqueue_in_transaction(
             session,
-            {"workflow_name": WORKFLOW, "queue_name": QUEUE, "workflow_id": run_name(run)},
+            {
+                "workflow_name": WORKFLOW,
+                "queue_name": queue,
+                "workflow_id": run_name(run),
+                "priority": rank,
+                "app_version": APPLICATION_VERSION,
+            },
             run[0],
             run[1],
         )
@@ -104,14 +130,33 @@ class Engine:
         self._client.destroy()
 
 
-class WorkerLoop:
-    """Takes runs from the queue and calls `run_job(diagnosis_id, attempt)` for each, in threads of its own."""
+class Room(Protocol):
+    """What a worker has room for. Used by several threads, each of which enters `taking` first."""
 
-    def __init__(self, settings: Settings, worker_id: str, run_job: Callable[[str, int], None]) -> None:
+    def taking(self) -> AbstractContextManager[object]: ...
+    def free(self, queue: str) -> int: ...
+    def take(self, runs: Collection[Run], queue: str) -> None: ...
+
+
+class WorkerLoop:
+    """Takes runs from the queues that are named and calls `run_job(diagnosis_id, attempt)` for each, in threads of its
+    own, as far as there is room. One in a process.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        worker_id: str,
+        run_job: Callable[[str, int], None],
+        queues: Collection[str],
+        room: Room,
+    ) -> None:
         self._settings = settings
+        self._queues = frozenset(queues)
         self._database_engine = make_engine(settings.sqlalchemy_url)
         self._dbos = DBOS(config=self._config(worker_id))
         self._register(run_job)
+        _within_room(self._queues, room)
 
     def _config(self, worker_id: str) -> DBOSConfig:
         return {
@@ -132,14 +177,35 @@ class WorkerLoop:
             run_job(diagnosis_id, attempt)
 
     def start(self) -> None:
+        DBOS.listen_queues(sorted(self._queues))
         DBOS.launch()
-        options: dict[str, Any] = {
-            "worker_concurrency": self._settings.slots,
-            "polling_interval_sec": self._settings.queue_poll_seconds,
-        }
-        DBOS.register_queue(QUEUE, on_conflict="always_update", **options)
+        pause_s = self._settings.queue_poll_seconds
+        DBOS.register_queue(Place().queue, on_conflict="always_update", polling_interval_sec=pause_s)
 
     def stop_taking(self) -> None:
         """Take no further run. Those that are held go on."""
         for event in self._dbos.background_thread_stop_events:
             event.set()
+
+
+def _within_room(queues: Collection[str], room: Room) -> None:
+    """Let this process take no more runs than it has room for, over all of its queues.
+
+    DBOS 3.4 has no such setting, so its step that takes runs is wrapped; `test_slots.py` notices if that changes.
+    Before `launch`, whose threads begin to take at once.
+    """
+    plain = SystemDatabase.start_queued_workflows
+
+    def take(self: SystemDatabase, queue: Any, *others: Any, **named: Any) -> Any:
+        if queue.name not in queues:
+            return plain(self, queue, *others, **named)
+        with room.taking():
+            free = room.free(queue.name)
+            if free <= 0:
+                return [], "worker_concurrency"
+            queue._worker_concurrency = others[LOCAL_RUNNING] + free
+            names, reason = plain(self, queue, *others, **named)
+            room.take([run for name in names if (run := parse_run_name(name)) is not None], queue.name)
+            return names, reason
+
+    SystemDatabase.start_queued_workflows = take  # type: ignore[method-assign]

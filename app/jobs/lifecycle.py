@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 
 from app.jobs import tallies
 from app.jobs.database import Database, db_now
-from app.jobs.engine import Engine
 from app.jobs.events import record_event
+from app.jobs.line import Line
 from app.jobs.models import Diagnosis, Settlement
 from app.jobs.states import Claim, Ending
 
@@ -27,13 +27,15 @@ GIVEN_UP = (
 class Lifecycle:
     """Claims, progress, endings and returns to the queue."""
 
-    def __init__(self, database: Database, engine: Engine, attempts_limit: int) -> None:
+    def __init__(self, database: Database, line: Line, attempts_limit: int) -> None:
         self._database = database
-        self._engine = engine
+        self._line = line
         self._attempts_limit = attempts_limit
 
     def claim(self, diagnosis_id: str, attempt: int, worker_id: str) -> Claim | None:
-        """Take a run that waits. None: it was taken, cancelled or overtaken by a later attempt."""
+        """Take a run that waits. None: it was taken, cancelled, overtaken by a later attempt, or has to wait until
+        its owner has room.
+        """
         changed = _guarded(diagnosis_id, attempt, "queued").values(
             status="running",
             worker_id=worker_id,
@@ -42,7 +44,7 @@ class Lifecycle:
             fraction=0.0,
         )
         with self._database.transaction() as session:
-            if not _hit(session, changed):
+            if not self._has_room(session, diagnosis_id, attempt) or not _hit(session, changed):
                 return None
             record_event(session, diagnosis_id, "running", _state("running", "starting", 0.0))
             row = session.execute(
@@ -51,6 +53,15 @@ class Lifecycle:
                 .execution_options(populate_existing=True)
             ).one()
             return _claim(row[0], row[1])
+
+    def _has_room(self, session: Session, diagnosis_id: str, attempt: int) -> bool:
+        """Whether the job's owner may have one more that runs. Else it is held, and its next run is a new one."""
+        owner = session.scalar(sa.select(Diagnosis.owner).where(Diagnosis.id == diagnosis_id))
+        if not owner or self._line.may_run(session, owner):
+            return True
+        held = _guarded(diagnosis_id, attempt, "queued").values(held=True, attempt=Diagnosis.attempt + 1)
+        _hit(session, held)
+        return False
 
     def progress(self, claim: Claim, stage: str, fraction: float, note: str | None = None) -> None:
         """Note how far a run has come. A note stands until another takes its place."""
@@ -80,6 +91,7 @@ class Lifecycle:
             if not _hit(session, changed):
                 return False
             record_ending(session, claim.id, claim.attempt, ending, claim.worker_id)
+            self._line.let_in(session, claim.owner)
             return True
 
     def let_go(self, claim: Claim) -> bool:
@@ -120,7 +132,7 @@ class Lifecycle:
             if not _hit(session, changed):
                 return False
             record_event(session, diagnosis_id, "queued", _state("queued", "queued", 0.0))
-            self._engine.enqueue(session, (diagnosis_id, attempt + 1))
+            self._line.enter(session, diagnosis_id)
             tallies.add(session, [(tallies.REQUEUED, tallies.label(reason), 1.0)])
             return True
 
@@ -195,4 +207,6 @@ def _claim(row: Diagnosis, now_s: float) -> Claim:
         batch_bytes=row.batch_bytes,
         options=row.options,
         traceparent=row.traceparent,
+        device=row.device,
+        owner=row.owner,
     )

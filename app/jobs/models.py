@@ -21,6 +21,7 @@ class Diagnosis(Base):
         sa.Index("diagnoses_by_status", "status", "created_at"),
         sa.Index("diagnoses_by_content", "content_hash"),
         sa.Index("diagnoses_of_owner", "owner", "created_at", "id"),
+        sa.Index("diagnoses_in_line", "status", "held", "queue", "rank"),
     )
 
     id: Mapped[str] = mapped_column(sa.String(32), primary_key=True)
@@ -55,6 +56,13 @@ class Diagnosis(Base):
     edition: Mapped[str | None] = mapped_column(sa.String(32))
     traceparent: Mapped[str | None] = mapped_column(sa.String(64))
     owner: Mapped[str] = mapped_column(sa.String(64), default="", server_default="")
+    # What it needs and where it stands in line: see `needs.py` and `line.py`. No queue: accepted by an earlier version.
+    device: Mapped[str] = mapped_column(sa.String(8), default="auto", server_default="auto")
+    memory_bytes: Mapped[int] = mapped_column(sa.BigInteger, default=0, server_default="0")
+    queue: Mapped[str] = mapped_column(sa.String(40), default="", server_default="")
+    priority: Mapped[int] = mapped_column(sa.Integer, default=5, server_default="5")
+    rank: Mapped[int] = mapped_column(sa.BigInteger, default=0, server_default="0")
+    held: Mapped[bool] = mapped_column(sa.Boolean, default=False, server_default=sa.false())
 
     @property
     def file_name(self) -> str:
@@ -139,6 +147,7 @@ class Worker(Base):
     slots: Mapped[int] = mapped_column(sa.Integer)
     isolation: Mapped[str | None] = mapped_column(sa.Text)
     edition: Mapped[str | None] = mapped_column(sa.String(32))
+    capabilities: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON)
     started_at: Mapped[float] = mapped_column(sa.Float)
     heartbeat_at: Mapped[float] = mapped_column(sa.Float)
 

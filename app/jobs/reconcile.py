@@ -17,6 +17,7 @@ from app.jobs.database import Database, db_now
 from app.jobs.engine import Engine, Run, RunState
 from app.jobs.lifecycle import Lifecycle
 from app.jobs.models import Diagnosis
+from app.jobs.places import Places
 from app.jobs.workers import WorkerRegistry
 
 SETTLE_DOWN_S = 2.0
@@ -28,11 +29,14 @@ log = structlog.get_logger(__name__)
 class Reconciler:
     """Compares our rows with the living workers and with the queue."""
 
-    def __init__(self, database: Database, engine: Engine, lifecycle: Lifecycle, workers: WorkerRegistry) -> None:
+    def __init__(
+        self, database: Database, engine: Engine, lifecycle: Lifecycle, workers: WorkerRegistry, places: Places
+    ) -> None:
         self._database = database
         self._engine = engine
         self._lifecycle = lifecycle
         self._workers = workers
+        self._places = places
 
     def run_once(self) -> int:
         """Give back what is lost; returns how many jobs that were."""
@@ -46,6 +50,7 @@ class Reconciler:
         buried = self._workers.bury()
         if buried:
             log.warning("workers_died", workers=buried)
+        self._places.attend()
         running, waiting = self._running(), self._waiting()
         states = self._engine.states(waiting)
         # The living are asked last: a worker that joined meanwhile must not be taken for a dead one.
@@ -82,6 +87,7 @@ class Reconciler:
         query = (
             sa.select(Diagnosis.id, Diagnosis.attempt)
             .where(Diagnosis.status == "queued", Diagnosis.created_at < db_now() - SETTLE_DOWN_S)
+            .where(Diagnosis.held == sa.false())
             .order_by(Diagnosis.created_at)
             .limit(200)
         )

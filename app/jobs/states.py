@@ -13,6 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from app.jobs.needs import Place
+
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
 STATUSES: tuple[Status, ...] = ("queued", "running", "succeeded", "failed", "cancelled")
@@ -25,6 +27,7 @@ class Submission:
     """What was uploaded and asked for, ready to become a job.
 
     `traceparent`: the request, as W3C writes it. `owner`: who submitted it, "" where nobody is asked for a key.
+    `device` and `priority` are what was asked for, `queue` and `memory_bytes` what follows (`needs.py`).
     """
 
     id: str
@@ -39,6 +42,11 @@ class Submission:
     content_hash: str
     traceparent: str | None = None
     owner: str = ""
+    device: str = "auto"
+    memory_bytes: int = 0
+    queue: str = Place().queue
+    priority: int | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,8 @@ class Claim:
     batch_bytes: int
     options: dict[str, Any]
     traceparent: str | None = None
+    device: str = "auto"
+    owner: str = ""
 
     @property
     def since_first_run_seconds(self) -> float:

@@ -18,6 +18,7 @@ from app.jobs.database import Database, db_now
 from app.jobs.engine import Engine
 from app.jobs.events import record_event
 from app.jobs.lifecycle import ending_values, record_ending
+from app.jobs.line import Line
 from app.jobs.models import Diagnosis, IdempotencyKey
 from app.jobs.states import ENDED, Ending, Submission
 
@@ -37,17 +38,19 @@ class Filters:
 class JobStore:
     """The diagnoses in the database."""
 
-    def __init__(self, database: Database, engine: Engine) -> None:
+    def __init__(self, database: Database, engine: Engine, line: Line) -> None:
         self._database = database
         self._engine = engine
+        self._line = line
 
     def submit(self, submission: Submission, key_hash: str | None) -> tuple[Diagnosis, bool]:
         """Accept a job: its row and its place in the queue in one transaction. Returns it and whether it is new.
 
         Raises:
-            InvalidRequest: the idempotency key stood for other content before.
+            InvalidRequest: the idempotency key stood for other content before, or the priority is too high.
         """
-        return self._submit(submission, key_hash, lambda session: self._engine.enqueue(session, (submission.id, 1)))
+        self._engine.open(submission.queue)
+        return self._submit(submission, key_hash, lambda session: self._line.enter(session, submission.id))
 
     def submit_ended(self, submission: Submission, key_hash: str | None, ending: Ending) -> tuple[Diagnosis, bool]:
         """The same for a job whose ending is known already: it has succeeded as soon as it is there."""
@@ -75,6 +78,8 @@ class JobStore:
     def _insert(self, submission: Submission, key_hash: str | None, then: Callable[[Session], None]) -> Diagnosis:
         with self._database.transaction() as session:
             diagnosis = _row(submission)
+            diagnosis.priority = self._priority(session, submission)
+            self._line.place(session, diagnosis)
             session.add(diagnosis)
             session.flush()
             if key_hash is not None:
@@ -83,10 +88,19 @@ class JobStore:
                 )
                 session.add(key)
                 session.flush()
-            record_event(session, submission.id, "queued", {"status": "queued", "stage": "queued", "fraction": 0.0})
+            state = {"status": "queued", "stage": "queued", "fraction": 0.0}
+            record_event(
+                session, submission.id, "queued", state | ({"note": submission.note} if submission.note else {})
+            )
             then(session)
             session.refresh(diagnosis)
             return diagnosis
+
+    def _priority(self, session: Session, submission: Submission) -> int:
+        highest = self._line.share_of(session, submission.owner).priority
+        if submission.priority is not None and submission.priority > highest:
+            raise InvalidRequest(f"`priority` may be at most {highest} here; {submission.priority} was asked for.")
+        return highest if submission.priority is None else submission.priority
 
     def _earlier(self, submission: Submission, key_hash: str | None) -> Diagnosis | None:
         with self._database.transaction() as session:
@@ -139,6 +153,12 @@ class JobStore:
         with self._database.transaction() as session:
             return count_by_status(session).get("queued", 0)
 
+    def waiting_of(self, owner: str) -> int:
+        """How many jobs of one owner wait."""
+        query = sa.select(sa.func.count()).where(Diagnosis.owner == owner, Diagnosis.status == "queued")
+        with self._database.transaction() as session:
+            return session.scalar(query) or 0
+
     def queue_figures(self) -> tuple[dict[str, int], float]:
         """Open jobs by status, and how long the oldest waiting one has waited, in seconds."""
         oldest = sa.select(db_now() - sa.func.min(Diagnosis.created_at)).where(Diagnosis.status == "queued")
@@ -170,6 +190,11 @@ def _row(submission: Submission) -> Diagnosis:
         batch_bytes=submission.batch_bytes,
         traceparent=submission.traceparent,
         owner=submission.owner,
+        device=submission.device,
+        memory_bytes=submission.memory_bytes,
+        queue=submission.queue,
+        held=False,
+        note=submission.note,
     )
 
 

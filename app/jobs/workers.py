@@ -13,12 +13,16 @@ import socket
 import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
 from app.jobs.database import Database, db_now
 from app.jobs.models import Worker
 from app.locks import ProcessLock, owner_is_dead
+
+Capabilities = dict[str, Any]
+"""What a worker can do, as `needs.serves` reads it: devices, memory per guest, Keras 2, formats."""
 
 
 class WorkerRegistry:
@@ -30,12 +34,14 @@ class WorkerRegistry:
         self._lease_seconds = lease_seconds
         self._patient_until_s = 0.0
 
-    def join(self, slots: int, isolation: str | None, edition: str | None = None) -> tuple[str, ProcessLock]:
-        """Make this process known as a worker, with the edition of the analysis that it runs."""
+    def join(
+        self, slots: int, isolation: str | None, edition: str | None = None, capabilities: Capabilities | None = None
+    ) -> tuple[str, ProcessLock]:
+        """Make this process known as a worker, with the edition of the analysis that it runs and what it can do."""
         worker_id = f"{socket.gethostname()[:40]}-{uuid.uuid4().hex[:12]}"
         lock = ProcessLock(self._lock_path(worker_id))
         row = Worker(id=worker_id, host=socket.gethostname()[:255], pid=os.getpid(), slots=slots)
-        row.isolation, row.edition = isolation, edition
+        row.isolation, row.edition, row.capabilities = isolation, edition, capabilities
         row.started_at = row.heartbeat_at = db_now()
         with self._database.transaction() as session:
             session.add(row)
@@ -46,6 +52,12 @@ class WorkerRegistry:
         changed = sa.update(Worker).where(Worker.id == worker_id).values(heartbeat_at=db_now())
         with self._database.transaction() as session:
             return bool(getattr(session.execute(changed), "rowcount", 0))
+
+    def tell(self, worker_id: str, slots: int, capabilities: Capabilities) -> None:
+        """Say anew what a worker can do."""
+        changed = sa.update(Worker).where(Worker.id == worker_id).values(slots=slots, capabilities=capabilities)
+        with self._database.transaction() as session:
+            session.execute(changed)
 
     def leave(self, worker_id: str) -> None:
         """Take a worker off the list."""
@@ -58,11 +70,15 @@ class WorkerRegistry:
 
     def live(self) -> list[Worker]:
         """The workers that live, as far as rows, clock and locks tell."""
-        return [worker for worker, silence_s in self._rows() if not self._is_dead(worker, silence_s)]
+        return [worker for worker, _ in self.live_with_silence()]
+
+    def live_with_silence(self) -> list[tuple[Worker, float]]:
+        """The same, each with the seconds since its last heartbeat."""
+        return [(worker, silence_s) for worker, silence_s in self._rows() if not self._is_dead(worker, silence_s)]
 
     def longest_silence_s(self) -> float:
         """Seconds since the heartbeat of the living worker that has been silent longest; 0 where none lives."""
-        return max((s for worker, s in self._rows() if not self._is_dead(worker, s)), default=0.0)
+        return max((silence_s for _, silence_s in self.live_with_silence()), default=0.0)
 
     def bury(self) -> list[str]:
         """Remove the rows and lock files of dead workers, and return their ids."""

@@ -15,10 +15,10 @@ from pydantic import BeforeValidator
 
 from app.api.answers import report_bytes
 from app.api.context import Context, context_of
-from app.api.formats import BATCH_SUFFIXES, MODEL_SUFFIXES
 from app.api.vocabulary import CAUSES, VERDICTS
 from app.errors import NotFound
 from app.jobs.models import Diagnosis
+from app.jobs.needs import BATCH_SUFFIXES, MODEL_SUFFIXES
 from app.jobs.store import Filters
 from app.jobs.trends import ModelTrend
 from app.pages.figures import Figure

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from app.sandbox.protocol import Limits
 
-Errand = Literal["diagnose", "rehearse"]
+Errand = Literal["diagnose", "rehearse", "try_device"]
 
 
 class Order(BaseModel):

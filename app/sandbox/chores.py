@@ -38,8 +38,8 @@ def lead_group(room: Room) -> str:
 
 
 def clear_environment(room: Room) -> str:
-    """Keep nothing of the environment; what TensorFlow and Keras wanted of it they have read. Devices are chosen by
-    it later.
+    """Keep nothing of the environment; what TensorFlow and Keras wanted of it they have read. Devices are hidden by
+    it until one is chosen.
     """
     for name in set(os.environ) - {"CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "LD_LIBRARY_PATH"}:
         del os.environ[name]

@@ -49,6 +49,26 @@ def out_of_memory(limit: int) -> Outcome:
     )
 
 
+def out_of_device_memory() -> Outcome:
+    """The guest's share of a GPU was not enough."""
+    return Outcome(
+        kind="out_of_memory",
+        code="out_of_memory",
+        limit="device_memory",
+        detail="Model and batch together need more memory than a diagnosis may have on the GPU. Send fewer samples or "
+        "smaller inputs, or ask for the processor with `device=cpu`.",
+    )
+
+
+def device_fault() -> Outcome:
+    """The GPU went wrong under the guest: it is tried before it is used again, and the job runs again."""
+    fault = _crashed(
+        "The GPU that ran the diagnosis reported an error of its own. Send the model again, or ask for the processor "
+        "with `device=cpu`."
+    )
+    return fault.model_copy(update={"device_fault": True})
+
+
 def machine_out_of_memory() -> Outcome:
     """The kernel killed the guest because the machine or the container ran out, below the guest's own limit."""
     return Outcome(

@@ -18,8 +18,9 @@ import analyzers
 from analyzers.errors import AnalysisError
 from analyzers.report import Report
 from app.sandbox import cage, endings
+from app.sandbox.device import is_fault, use_device
 from app.sandbox.jobfolder import ERROR, IN, LOG, PROGRESS, REPORT, TASK, repaired_name
-from app.sandbox.protocol import UNCAGED, GuestError, Task
+from app.sandbox.protocol import DEVICE_FAULT, DEVICE_MEMORY, UNCAGED, GuestError, Task
 from app.sandbox.room import Room
 
 LONGEST_LOG = 1 << 16
@@ -47,6 +48,7 @@ def live(room: Room, errand: Callable[[Room, list[str]], None]) -> NoReturn:
 def diagnose(room: Room, held: list[str]) -> None:
     """The errand that guests exist for."""
     task = Task.model_validate_json((room.folder / TASK).read_bytes())
+    use_device(room.limits.device)
     use_threads(room.limits.threads)
     progress = Progress(room)
     report = analyzers.diagnose_files(
@@ -108,8 +110,12 @@ def leave(room: Room, name: str, text: str) -> None:
 def _confession(error: BaseException, room: Room) -> GuestError:
     """What went wrong, as a problem code and words for the model's owner."""
     for cause in _causes(error):
+        if room.limits.device is not None and is_fault(cause):
+            return _as_error(endings.device_fault().detail, DEVICE_FAULT)
         if isinstance(cause, AnalysisError):
             return GuestError(code=cause.code, detail=str(cause)[:LONGEST_DETAIL])
+        if room.limits.device is not None and type(cause).__name__ == "ResourceExhaustedError":
+            return _as_error(endings.out_of_device_memory().detail, DEVICE_MEMORY)
         if isinstance(cause, MemoryError) or type(cause).__name__ == "ResourceExhaustedError":
             return _as_error(endings.out_of_memory(room.limits.memory_bytes).detail, "out_of_memory")
         if isinstance(cause, OSError) and cause.errno in (errno.EFBIG, errno.EDQUOT):

@@ -18,13 +18,15 @@ import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import app
 from app.locks import locked
 from app.sandbox import custom, endings
+from app.sandbox.channel import Errand
 from app.sandbox.isolation import CANARY, Findings, Level
 from app.sandbox.jobfolder import LOG, REHEARSAL, JobFolder
-from app.sandbox.protocol import Limits, Outcome, Task
+from app.sandbox.protocol import HIDDEN, GuestDevice, Limits, Outcome, Task
 from app.sandbox.settling import settle
 from app.sandbox.supervision import OnProgress, Supervision
 from app.sandbox.warm import IsolationTooWeak, SandboxUnavailable, WarmParent
@@ -32,8 +34,8 @@ from app.settings import GUEST_UID_BASE
 
 __all__ = ["IsolationTooWeak", "Sandbox", "SandboxUnavailable"]
 
-PASSED_ON = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
-"""What of the host's environment reaches a guest: which devices there are and where their libraries stand."""
+PASSED_ON = ("NVIDIA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
+"""What of the host's environment reaches a guest: what its container has of the driver, where libraries stand."""
 
 NOWHERE = "/dev/null/nowhere"
 """A home that nobody can make, not even root, so that nothing is read from or left in one."""
@@ -43,6 +45,12 @@ REHEARSAL_PREFIX = "rehearsal-"
 
 PASSABLE = 0o711
 """The mode of a folder that others may pass through to what they know to be there, and not look into."""
+
+Start = Literal["auto", "fork", "spawn"]
+COLD = "--cold"
+"""How a zygote is told to import nothing, so that its guests spawn as good as new."""
+COLD_UIDS = 1000
+"""How far from each other the users of the guests of two zygotes lie."""
 
 REHEARSAL_LIMITS = Limits(memory_bytes=4 << 30, wall_seconds=60, output_bytes=16 << 20, cpu_seconds=60, threads=1)
 
@@ -63,18 +71,37 @@ class Sandbox:
         isolation_required: Level = "inner",
         guest_uid_base: int = GUEST_UID_BASE,
         folder: Path | None = None,
+        guest_start: Start = "auto",
     ) -> None:
         self._python = python
+        self._start = guest_start
         self._required, self._guest_uid_base, self._folder = isolation_required, guest_uid_base, folder
         self._environment = _environment(custom_classes_dir) | custom.as_environment(custom_classes_modules)
         self._lock = threading.Lock()
-        self._parent: WarmParent | None = None
+        self._parents: dict[bool, WarmParent] = {}
+        self._cold_devices: set[str] = set()
         self._closed = False
         self.isolation = "not started"
 
     def start(self) -> None:
         """Start the zygote and prove with one guest that guests run and are held; `SandboxUnavailable` otherwise."""
-        self._warm_parent()
+        self._parent_for(None)
+
+    def check(self, device: GuestDevice) -> str | None:
+        """Try a GPU by a small guest; None where it works, else why it does not.
+
+        Where guests may start either way, one that cannot use it after a fork is followed by one that spawns, and so
+        are all later guests on this device if that helps.
+        """
+        failed = _attempt(self._parent_for(device), self._folder, device)
+        if failed is None or self._start != "auto" or device.visible in self._cold_devices:
+            return failed
+        self._cold_devices.add(device.visible)
+        if (spawned := _attempt(self._parent_for(device), self._folder, device)) is not None:
+            self._cold_devices.discard(device.visible)
+            self._end_cold_unless_used()
+            return f"{failed}; spawned: {spawned}"
+        return None
 
     def run(
         self,
@@ -86,7 +113,7 @@ class Sandbox:
         should_stop: Callable[[], bool],
     ) -> Outcome:
         """Run one diagnosis to its end, however it ends."""
-        parent = self._warm_parent()
+        parent = self._parent_for(limits.device)
         try:
             with JobFolder(job_folder, task) as folder:
                 with Supervision(parent, folder, limits) as supervision:
@@ -98,29 +125,43 @@ class Sandbox:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
             return endings.disk_full()
-        return end.model_copy(update={"peak_memory_bytes": supervision.peak, "seconds": supervision.seconds})
+        fault = limits.device is not None and end.kind == "crashed" and end.code == "worker_crashed"
+        used = {"peak_memory_bytes": supervision.peak, "seconds": supervision.seconds, "device_fault": fault}
+        return end.model_copy(update=used)
 
     def close(self) -> None:
         """Kill all guests and the zygote. Runs under way end as crashed."""
         with self._lock:
             self._closed = True
-            if self._parent is not None:
-                self._parent.close()
+            for parent in self._parents.values():
+                parent.close()
 
-    def _warm_parent(self) -> WarmParent:
+    def _parent_for(self, device: GuestDevice | None) -> WarmParent:
+        """The parent of guests on this device: a warm one, or a cold one if they spawn; started where it is dead."""
+        cold = self._start == "spawn" or (device is not None and device.visible in self._cold_devices)
         with self._lock:
             if self._closed:
                 raise SandboxUnavailable("the sandbox has been closed")
-            if self._parent is None or not self._parent.alive:
-                parent = WarmParent(self._command(), self._environment, self._guest_uid_base)
-                parent.start()
-                try:
-                    self._try_out(parent)
-                except BaseException:
-                    parent.close()
-                    raise
-                self._parent = parent
-            return self._parent
+            if cold not in self._parents or not self._parents[cold].alive:
+                self._parents[cold] = self._started(cold)
+            return self._parents[cold]
+
+    def _end_cold_unless_used(self) -> None:
+        with self._lock:
+            parent = None if self._cold_devices else self._parents.pop(True, None)
+        if parent is not None:
+            parent.close()
+
+    def _started(self, cold: bool) -> WarmParent:
+        base = self._guest_uid_base + (COLD_UIDS if cold and self._guest_uid_base else 0)
+        parent = WarmParent([*self._command(), *([COLD] if cold else [])], self._environment, base)
+        parent.start()
+        try:
+            self._try_out(parent)
+        except BaseException:
+            parent.close()
+            raise
+        return parent
 
     def _try_out(self, parent: WarmParent) -> None:
         findings = _rehearse(parent, self._folder)
@@ -148,13 +189,25 @@ def _environment(custom_classes_dir: Path | None) -> dict[str, str]:
         "KERAS_BACKEND": "tensorflow",
         "TF_CPP_MIN_LOG_LEVEL": "3",
         # One thread is a condition for forking: no pool of BLAS threads, no allocator with a thread of its own.
+        **HIDDEN,
         "OPENBLAS_NUM_THREADS": "1",
         "JE_ARROW_MALLOC_CONF": "background_thread:false",
         **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
     }
 
 
-def _rehearse(parent: WarmParent, where: Path | None) -> Findings:
+def _attempt(parent: WarmParent, where: Path | None, device: GuestDevice) -> str | None:
+    """Try a device by a guest of this parent; None where it works."""
+    try:
+        _rehearse(parent, where, "try_device", REHEARSAL_LIMITS.model_copy(update={"device": device}))
+    except SandboxUnavailable as error:
+        return str(error)
+    return None
+
+
+def _rehearse(
+    parent: WarmParent, where: Path | None, errand: Errand = "rehearse", limits: Limits = REHEARSAL_LIMITS
+) -> Findings:
     """Run a guest without an upload, where guests with one will be; what it found to hold it. Its folder is locked
     meanwhile.
     """
@@ -167,9 +220,9 @@ def _rehearse(parent: WarmParent, where: Path | None) -> Findings:
         os.chmod(path, PASSABLE)
         Path(path, "job").mkdir()
         with JobFolder(Path(path, "job"), task) as folder:
-            with Supervision(parent, folder, REHEARSAL_LIMITS) as supervision:
-                end = supervision.run("rehearse", lambda *_: None, lambda: False)
+            with Supervision(parent, folder, limits) as supervision:
+                end = supervision.run(errand, lambda *_: None, lambda: False)
             said, log = folder.read(REHEARSAL, 1 << 16), folder.read(LOG, 1 << 16) or b""
     if end != 0 or said is None:
-        raise SandboxUnavailable(f"the first guest failed: {end!r} {log.decode(errors='replace')[-2000:]}")
+        raise SandboxUnavailable(f"a guest without upload failed: {end!r} {log.decode(errors='replace')[-2000:]}")
     return Findings.model_validate_json(said)

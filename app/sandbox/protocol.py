@@ -17,13 +17,30 @@ from pydantic import BaseModel, ConfigDict, Field
 UNCAGED = 69
 """A guest's exit status where it could not lock itself in, and so has not touched the upload."""
 
+HIDDEN = {"CUDA_VISIBLE_DEVICES": "-1"}
+"""What a parent's environment says of GPUs: there are none. A guest puts its own in the place of it."""
+
+DEVICE_FAULT, DEVICE_MEMORY = "device_fault", "device_memory"
+"""Codes that a guest gives where its GPU went wrong, or has no memory left for it. No codes of the public contract."""
+
 MOST_THREADS = 256 + 32 * (os.cpu_count() or 1)
 """Threads of a guest that are taken for TensorFlow's. It keeps a few pools of one for each core: 31 on two cores."""
 
 NOTE = r"^[ -~]{1,160}$"
 """A note beside the progress: a line of plain ASCII, since it comes from the guest and may quote a stranger's file."""
 
-Limit = Literal["memory", "machine_memory", "wall_time", "cpu_time", "output", "disk", "processes", "threads", "calls"]
+Limit = Literal[
+    "memory",
+    "machine_memory",
+    "device_memory",
+    "wall_time",
+    "cpu_time",
+    "output",
+    "disk",
+    "processes",
+    "threads",
+    "calls",
+]
 """What a run ran into, where it was ended for that."""
 
 OutcomeKind = Literal["succeeded", "refused", "timed_out", "out_of_memory", "crashed", "cancelled"]
@@ -48,12 +65,21 @@ class Task(BaseModel):
     label_column: str | None = None
 
 
+class GuestDevice(BaseModel):
+    """The GPU that a guest may use: what `CUDA_VISIBLE_DEVICES` says there, and how much of its memory it may take."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    visible: str
+    memory_bytes: int | None = None
+
+
 class Limits(BaseModel):
     """What a guest may use up.
 
     `memory_bytes` bounds the anonymous memory of the guest, some 250 MB of which it shares with its warm parent.
     `output_bytes` bounds everything it writes, the repaired model and scratch files included, so it has to exceed the
-    size of the uploaded model. `threads` 0 leaves the number to TensorFlow.
+    size of the uploaded model. `threads` 0 leaves the number to TensorFlow. Without a `device` there is no GPU for it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -63,6 +89,7 @@ class Limits(BaseModel):
     output_bytes: int
     cpu_seconds: float
     threads: int = 0
+    device: GuestDevice | None = None
 
 
 class ProgressLine(BaseModel):
@@ -90,7 +117,7 @@ class Outcome(BaseModel):
     Unless it succeeded, `detail` is for the model's owner and `code` is a problem code of the public contract (none
     where the run was cancelled: whoever cancelled knows). A run is worth repeating only where `kind` is `crashed` and
     `code` is `worker_crashed`. `limit`, for the operator, is what it ran into. `repaired_file` is relative to the job
-    folder.
+    folder. After a `device_fault` the GPU that the guest had must be tried before another gets it.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -102,3 +129,4 @@ class Outcome(BaseModel):
     repaired_file: str | None = None
     peak_memory_bytes: int | None = None
     seconds: float = 0.0
+    device_fault: bool = False

@@ -12,10 +12,14 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+from app.sandbox.device import use_device
 from app.sandbox.guest import leave, use_threads
 from app.sandbox.isolation import CANARY, Findings
 from app.sandbox.jobfolder import REHEARSAL
 from app.sandbox.room import Room
+
+TRIED_SIDE = 1024
+"""Of a square matrix of ones: 4 MiB, and every entry of its square is this number, in half precision too."""
 
 
 def rehearse(room: Room, held: list[str]) -> None:
@@ -25,9 +29,22 @@ def rehearse(room: Room, held: list[str]) -> None:
     leave(room, REHEARSAL, Findings(held=held, escaped=escaped).model_dump_json())
 
 
+def try_device(room: Room, held: list[str]) -> None:
+    """The errand of a guest that tries a GPU: enough work that a broken one shows it, little beside other guests."""
+    import tensorflow as tf
+
+    use_device(room.limits.device)
+    with tf.device("/GPU:0"):
+        side = tf.ones((TRIED_SIDE, TRIED_SIDE))
+        if float(tf.reduce_max(tf.abs(side @ side - TRIED_SIDE))) > 0.0:
+            raise RuntimeError("the GPU computes nonsense")
+    leave(room, REHEARSAL, Findings(held=held, escaped=[]).model_dump_json())
+
+
 def _compute(room: Room) -> None:
     import tensorflow as tf
 
+    use_device(None)
     use_threads(room.limits.threads)
     if float(tf.reduce_sum(tf.ones((8, 8)) @ tf.ones((8, 8)))) != 512.0:
         raise RuntimeError("TensorFlow computes nonsense in a forked process")

@@ -9,7 +9,7 @@ from analyzers import errors
 from analyzers.report import Report
 from app.sandbox import endings
 from app.sandbox.jobfolder import ERROR, REPORT, JobFolder
-from app.sandbox.protocol import UNCAGED, GuestError, Limits, Outcome
+from app.sandbox.protocol import DEVICE_FAULT, DEVICE_MEMORY, UNCAGED, GuestError, Limits, Outcome
 
 MOST_REPORT = 16 << 20
 MOST_ERROR = 1 << 16
@@ -59,6 +59,8 @@ def _error(said: bytes, limits: Limits) -> Outcome:
     if error.code == "out_of_memory":
         return endings.out_of_memory(limits.memory_bytes).model_copy(update={"detail": error.detail})
     ours = {
+        DEVICE_FAULT: endings.device_fault(),
+        DEVICE_MEMORY: endings.out_of_device_memory(),
         "insufficient_storage": endings.disk_full(),
         "payload_too_large": endings.too_much_output(limits.output_bytes),
     }

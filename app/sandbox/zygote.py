@@ -1,6 +1,6 @@
 """The warm parent: imports everything that a guest needs, runs none of it, and forks a guest for every order.
 
-    python -m app.sandbox.zygote CHANNEL HOST_PID
+    python -m app.sandbox.zygote [--cold] CHANNEL HOST_PID
 
 It must never run a TensorFlow operation and never have a second thread: a child forked after either hangs at its
 first own operation. So it counts its threads before every fork and would rather end than fork wrongly; the host then
@@ -25,12 +25,20 @@ from typing import NoReturn
 
 from app.sandbox import custom, guest, kernel, procfs, rehearsal
 from app.sandbox.channel import Channel, News, Order
+from app.sandbox.protocol import UNCAGED
 from app.sandbox.room import Room
 
 TICK_MS = 250
 
 Work = Callable[[Room, list[str]], None]
-ERRANDS: Mapping[str, Work] = {"diagnose": guest.diagnose, "rehearse": rehearsal.rehearse}
+ERRANDS: Mapping[str, Work] = {
+    "diagnose": guest.diagnose,
+    "rehearse": rehearsal.rehearse,
+    "try_device": rehearsal.try_device,
+}
+
+COLD = "--cold"
+"""Import nothing here: each guest does, after the fork. For GPUs that cannot be used once a library was forked."""
 
 WARM = ("tensorflow", "keras", "h5py", "numpy", "scipy", "pyarrow.csv", "pyarrow.parquet", "encodings.cp437")
 
@@ -53,6 +61,15 @@ def warm_up() -> None:
     gc.freeze()
 
 
+def _warm_up_alone() -> None:
+    """What the parent has left to each of its guests."""
+    try:
+        warm_up()
+    except BaseException:
+        traceback.print_exc()
+        os._exit(UNCAGED)
+
+
 def check_forkable() -> None:
     """Raise unless this process has exactly one thread."""
     threads = len(os.listdir("/proc/self/task"))
@@ -63,8 +80,8 @@ def check_forkable() -> None:
 class Zygote:
     """Forks, kills and reaps guests as ordered, until the host hangs up."""
 
-    def __init__(self, channel: Channel, errands: Mapping[str, Work]) -> None:
-        self._channel, self._errands = channel, errands
+    def __init__(self, channel: Channel, errands: Mapping[str, Work], cold: bool = False) -> None:
+        self._channel, self._errands, self._cold = channel, errands, cold
         self._pid = os.getpid()
         self._guests: dict[int, tuple[int, int]] = {}  # job: (pid, descriptor that becomes readable at its end)
         self._poll = select.poll()
@@ -107,6 +124,8 @@ class Zygote:
             self._report(News(event="failed", job=order.job, reason=str(error)))
             return
         if pid == 0:
+            if self._cold:
+                _warm_up_alone()
             guest.live(room, self._errands[order.errand])
         watched = os.pidfd_open(pid)
         self._guests[order.job] = (pid, watched)
@@ -157,15 +176,17 @@ def _kill_group(pid: int) -> None:
 
 def main(errands: Mapping[str, Work] = ERRANDS) -> NoReturn:
     """Warm up, say so, serve. Ends by itself when the host hangs up, by the kernel's hand when the host dies."""
-    descriptor, host = int(sys.argv[1]), int(sys.argv[2])
+    descriptor, host = int(sys.argv[-2]), int(sys.argv[-1])
+    cold = COLD in sys.argv
     kernel.die_with(host)
     kernel.adopt_orphans()
     channel = Channel(socket.socket(fileno=descriptor))
     try:
-        warm_up()
+        if not cold:
+            warm_up()
         check_forkable()
         channel.send(News(event="ready"))
-        Zygote(channel, errands).serve()
+        Zygote(channel, errands, cold).serve()
     except BaseException:
         channel.send(News(event="failed", reason=traceback.format_exc()[-4000:]))
         os._exit(os.EX_SOFTWARE)

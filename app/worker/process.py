@@ -18,14 +18,18 @@ from typing import Protocol
 import structlog
 
 from app.jobs.engine import WorkerLoop
-from app.kin import EXIT_NOT_ISOLATED
+from app.kin import EXIT_NO_DEVICE, EXIT_NOT_ISOLATED
 from app.locks import is_abandoned
 from app.sandbox.host import REHEARSAL_PREFIX, IsolationTooWeak
 from app.services import Services, Upkeep, prepare
 from app.settings import Settings
 from app.traces import end_traces
+from app.worker.abilities import abilities, queues_for
+from app.worker.care import DeviceCare, TriesDevices
+from app.worker.devices import AUTO, DeviceMissing, choose, processor
 from app.worker.edition import edition_of
 from app.worker.runner import JobRunner, RunsTasks
+from app.worker.slots import Slots
 
 EXIT_DECLARED_DEAD = 3
 EXIT_NO_SANDBOX = 4
@@ -33,7 +37,7 @@ EXIT_NO_SANDBOX = 4
 log = structlog.get_logger(__name__)
 
 
-class RunsGuests(RunsTasks, Protocol):
+class RunsGuests(RunsTasks, TriesDevices, Protocol):
     """A sandbox that can be started and closed."""
 
     def start(self) -> None: ...
@@ -55,27 +59,52 @@ class WorkerProcess:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._shutdown.set())
         try:
+            self._slots = self._find_slots()
             self._sandbox.start()
+        except DeviceMissing as error:
+            log.error("device_missing", reason=str(error))
+            return EXIT_NO_DEVICE
         except IsolationTooWeak as error:
             log.error("isolation_too_weak", reason=str(error))
             return EXIT_NOT_ISOLATED
         except Exception as error:
             log.exception("sandbox_unavailable", reason=str(error))
             return EXIT_NO_SANDBOX
+        return self._work()
+
+    def _find_slots(self) -> Slots:
+        wanted = self._settings
+        devices = choose(wanted.devices, wanted.slots, wanted.guests_per_gpu, wanted.gpu_memory_fraction)
+        return Slots(devices, self._services.places.first_of)
+
+    def _work(self) -> int:
         isolation, edition = getattr(self._sandbox, "isolation", None), edition_of(self._settings)
-        worker_id, lock = self._services.workers.join(self._settings.slots, isolation, edition)
+        slots, upkeep = self._slots, Upkeep(self._services)
+        care = DeviceCare(slots, self._sandbox, self._settings.device_recheck_seconds)
+        care.first_look()
+        if not slots.usable and self._settings.devices == AUTO:
+            log.warning("no_gpu_works", instead="cpu")  # a driver without the libraries that go with it, often
+            slots.add(processor(self._settings.slots))
+        can = abilities(self._settings, slots)
+        worker_id, lock = self._services.workers.join(slots.usable, isolation, edition, can)
         clear_dead_scratch(self._settings.data_dir / "scratch", self._services)
         self._services.blobs.hurry_when(self._shutdown.is_set)
-        runner = JobRunner(self._services, self._sandbox, worker_id, self._shutdown.is_set, edition)
-        loop = WorkerLoop(self._settings, worker_id, runner.run_job)
-        upkeep = Upkeep(self._services)
+        runner = JobRunner(self._services, self._sandbox, worker_id, self._shutdown.is_set, edition, slots, care.doubt)
+        loop = WorkerLoop(self._settings, worker_id, runner.run_job, queues_for(self._settings, slots), slots)
         loop.start()
         upkeep.start()
-        log.info("worker_ready", worker_id=worker_id, slots=self._settings.slots, isolation=isolation)
+        care.start(lambda: self._tell(worker_id))
+        devices = [device.name for device in slots.devices]
+        log.info("worker_ready", worker_id=worker_id, slots=slots.usable, devices=devices, isolation=isolation)
         code = self._beat_until_shutdown(worker_id, runner)
+        care.stop()
         self._wind_down(loop, runner, upkeep, worker_id)
         lock.release()
         return code
+
+    def _tell(self, worker_id: str) -> None:
+        can = abilities(self._settings, self._slots)
+        self._quietly(lambda: self._services.workers.tell(worker_id, self._slots.usable, can))
 
     def _beat_until_shutdown(self, worker_id: str, runner: JobRunner) -> int:
         scratch, swept_s = self._settings.data_dir / "scratch", time.monotonic()

@@ -24,10 +24,13 @@ from app.jobs.engine import Run
 from app.jobs.states import Claim, Ending
 from app.reference import CAUSES, reference
 from app.sandbox.host import SandboxUnavailable
-from app.sandbox.protocol import Limits, Outcome, Task
+from app.sandbox.protocol import GuestDevice, Limits, Outcome, Task
 from app.services import Services
 from app.traces import span
 from app.worker.deferral import NO_ROOM, Deferral
+from app.worker.care import guest_device
+from app.worker.devices import Device
+from app.worker.slots import Slots
 from app.worker.traced import RunTrace, traced_run
 
 PROGRESS_PAUSE_S = 0.25
@@ -57,13 +60,16 @@ class JobRunner:
         sandbox: RunsTasks,
         worker_id: str,
         shutting_down: Callable[[], bool],
-        edition: str | None = None,
+        edition: str | None,
+        slots: Slots,
+        doubt: Callable[[Device], None],
     ) -> None:
         self._services = services
         self._sandbox = sandbox
         self._worker_id = worker_id
         self._shutting_down = shutting_down
         self._edition = edition
+        self._slots, self._doubt = slots, doubt
         self._scratch = services.settings.data_dir / "scratch"
         self._deferral = Deferral(services, shutting_down)
         self.held: set[Run] = set()
@@ -72,28 +78,38 @@ class JobRunner:
         """Claim a run and see it through. A run that is not wanted any more is skipped."""
         if self._shutting_down():
             return  # it stays with the queue as taken by a worker that is gone, and is given back
-        away: StoreAway | None = None
-        self.held.add(
-            (diagnosis_id, attempt)
-        )  # before the claim, so that the upkeep never finds it claimed and not held
+        mine = diagnosis_id, attempt
+        self.held.add(mine)  # before the claim, so that the upkeep never finds it claimed and not held
         try:
-            claim = self._services.lifecycle.claim(diagnosis_id, attempt, self._worker_id)
+            with self._slots.held(mine) as device:
+                if device is None:
+                    return  # its slot went to another: the queue will find that this run came to nothing
+                away = self._claim_and_run(mine, device)
+                if away is not None:  # the job is with the queue again; this slot takes no other
+                    self.held.discard(mine)
+                    self._deferral.wait_until_mended(away)
+        finally:
+            self.held.discard(mine)
+
+    def _claim_and_run(self, mine: Run, device: Device) -> StoreAway | None:
+        """Run a job that is still wanted; the error where the store did not give or take its files."""
+        try:
+            claim = self._services.lifecycle.claim(*mine, self._worker_id)
             if claim is not None:
                 with traced_run(claim) as run:
-                    self._run_claimed(claim, run)
+                    self._run_claimed(claim, device, run)
         except StoreAway as error:
-            away = error
-        finally:
-            self.held.discard((diagnosis_id, attempt))
-        if away is not None:
-            self._deferral.wait_until_mended(away)  # the job is with the queue again; this slot takes no other
+            return error
+        return None
 
-    def _run_claimed(self, claim: Claim, run: RunTrace) -> None:
+    def _run_claimed(self, claim: Claim, device: Device, run: RunTrace) -> None:
         folder = self._scratch / f"{claim.id}-{claim.attempt}"
         try:
-            outcome = self._execute(claim, folder, run)
+            outcome = self._execute(claim, folder, device, run)
             with span("settle"):
                 self._conclude(claim, folder, outcome, run)
+            if outcome.device_fault:
+                self._doubt(device)  # after the job has been put back: a check takes its time
         except StoreAway as error:
             self._deferral.put_off(claim, error)
             raise
@@ -107,11 +123,12 @@ class JobRunner:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _execute(self, claim: Claim, folder: Path, run: RunTrace) -> Outcome:
+    def _execute(self, claim: Claim, folder: Path, device: Device, run: RunTrace) -> Outcome:
         self._fill(claim, folder)
         watch = _Watch(self._services, claim, self._shutting_down, run)
+        limits = self._limits(None if claim.device == "cpu" else guest_device(device))
         outcome = self._sandbox.run(
-            folder, _task(claim), self._limits(), on_progress=watch.on_progress, should_stop=watch.should_stop
+            folder, _task(claim), limits, on_progress=watch.on_progress, should_stop=watch.should_stop
         )
         run.end(outcome)
         return outcome
@@ -125,7 +142,7 @@ class JobRunner:
         ):
             self._services.blobs.fetch_upload(claim.id, upload, folder / "in" / upload.name)
 
-    def _limits(self) -> Limits:
+    def _limits(self, device: GuestDevice | None) -> Limits:
         settings = self._services.settings
         return Limits(
             memory_bytes=settings.guest_memory_limit_bytes,
@@ -133,6 +150,7 @@ class JobRunner:
             output_bytes=settings.guest_output_limit_bytes,
             cpu_seconds=settings.guest_cpu_limit_seconds,
             threads=settings.guest_threads,
+            device=device,
         )
 
     def _conclude(self, claim: Claim, folder: Path, outcome: Outcome, run: RunTrace) -> None:

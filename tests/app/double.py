@@ -1,7 +1,8 @@
 """A worker with a sandbox that plays a script instead of running a model, to test everything around it quickly.
 
 The script is JSON after the first four bytes of the model file: {"kind", "code", "detail", "limit", "peak", "seconds",
-"repaired", "mention"}. Run as a program it takes the options of `phasegap worker`.
+"repaired", "mention", "faults"}; with a GPU its first so many runs end by a fault of it. Run as a program it takes the
+options of `phasegap worker`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from analyzers.report import Report
-from app.sandbox.protocol import Limits, Outcome, Task
+from app.sandbox.endings import device_fault
+from app.sandbox.protocol import GuestDevice, Limits, Outcome, Task
 
 MAGIC = b"PK\x03\x04"
 NOTE = "a <b>note</b> of a stranger's"
@@ -35,6 +37,11 @@ class ScriptedSandbox:
 
     def close(self) -> None:
         pass
+
+    def check(self, device: GuestDevice) -> str | None:
+        """A GPU is well unless there is a file of its name that says why not."""
+        ailment = Path(os.environ.get("PHASEGAP_DATA_DIR", "."), f"broken-{device.visible}")
+        return ailment.read_text() if ailment.exists() else None
 
     def run(
         self,
@@ -55,14 +62,18 @@ class ScriptedSandbox:
             if should_stop():
                 return Outcome(kind="cancelled")
             time.sleep(0.02)
+        if limits.device is not None and int(job_folder.name.rpartition("-")[2]) <= steps.get("faults", 0):
+            return device_fault()
         if steps.get("kind", "succeeded") != "succeeded":
             detail = steps.get("detail", "as the script says")
             known = {"code": steps.get("code"), "limit": steps.get("limit"), "peak_memory_bytes": steps.get("peak")}
             return Outcome(kind=steps["kind"], detail=detail, **known)
-        return _succeed(job_folder, task, steps)
+        return _succeed(job_folder, task, steps, limits)
 
 
-def _succeed(job_folder: Path, task: Task, steps: dict[str, Any]) -> Outcome:
+def _succeed(job_folder: Path, task: Task, steps: dict[str, Any], limits: Limits) -> Outcome:
+    if limits.device is not None:
+        steps["device"] = f"GPU: {limits.device.visible}, {limits.device.memory_bytes} bytes"
     out = job_folder / "out"
     out.mkdir(exist_ok=True)
     repaired = None
@@ -70,6 +81,7 @@ def _succeed(job_folder: Path, task: Task, steps: dict[str, Any]) -> Outcome:
         (out / "repaired.keras").write_bytes(b"a repaired model")
         repaired = "out/repaired.keras"
     report = canned_report(task.diagnosis_id, steps.get("name", "tiny"), steps.get("mention", "nothing"))
+    report.environment.device = steps.get("device", "CPU")
     (out / "report.json").write_text(report.model_dump_json())
     return Outcome(kind="succeeded", repaired_file=repaired, peak_memory_bytes=steps.get("peak"))
 

@@ -56,6 +56,7 @@ def test_the_description_is_complete(server: Server) -> None:
     wanted = {("POST", "/diagnose"), ("GET", "/diagnoses"), ("GET", one), ("DELETE", one), ("GET", "/metrics")}
     wanted |= {("GET", f"{one}/{part}") for part in ("report", "model", "events")}
     wanted |= {("GET", "/causes"), ("GET", "/causes/{code}")}
+    wanted |= {("GET", "/workers")}
     wanted |= {("GET", "/webhooks/endpoints"), ("POST", "/webhooks/endpoints/{name}/enable")}
     wanted |= {("GET", "/webhooks/deliveries"), ("POST", "/webhooks/deliveries/{delivery_id}/retry")}
     assert wanted | {("GET", "/health/live"), ("GET", "/health/ready")} == calls

@@ -7,4 +7,4 @@ import payloads
 from app.sandbox import rehearsal, zygote
 
 if __name__ == "__main__":
-    zygote.main({"diagnose": payloads.act, "rehearse": rehearsal.rehearse})
+    zygote.main({"diagnose": payloads.act, "rehearse": rehearsal.rehearse, "try_device": rehearsal.try_device})

@@ -111,8 +111,8 @@ def test_a_repaired_model_belongs_to_the_service(bare, prepare_in):
 
 def test_a_guest_with_less_than_the_first_one_touches_nothing(start, prepare_in):
     sandbox = start()
-    assert sandbox._parent is not None
-    sandbox._parent.promised += ("a moat",)
+    (parent,) = sandbox._parents.values()
+    parent.promised += ("a moat",)
     run = prepare_in(sandbox, "good")
     assert run().code == "worker_crashed"
     assert "not held this time: a moat" in (run.folder / "out" / "guest.log").read_text()
