@@ -68,6 +68,7 @@ class Engine:
             serializer=DBOSPortableJSONSerializer(),
             application_name=APPLICATION,
             lazy=True,
+            retry_connection_errors=False,  # else one call waits for the database with pauses of up to a minute
         )
 
     def enqueue(self, session: Session, run: Run) -> None:
