@@ -19,6 +19,7 @@ from app.jobs.database import Database, db_now
 from app.jobs.engine import Engine, Run, RunState
 from app.jobs.lifecycle import Lifecycle
 from app.jobs.models import Diagnosis
+from app.jobs.outages import is_away
 from app.jobs.workers import WorkerRegistry
 
 SETTLE_DOWN_S = 2.0
@@ -41,8 +42,9 @@ class Reconciler:
         """Give back what is lost; returns how many jobs that were."""
         try:
             return self._run_once()
-        except SQLAlchemyError:
-            self._workers.be_patient()
+        except SQLAlchemyError as error:
+            if is_away(error):
+                self._workers.be_patient()
             raise
 
     def _run_once(self) -> int:
