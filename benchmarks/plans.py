@@ -33,9 +33,17 @@ from tests.cluster.postgres import Postgres, programs
 
 DAY_S = 24 * 3600.0
 PER_DAY = 100_000
-LONG = {"diagnoses", "events", "settlements", "workflow_status", "idempotency_keys"}
+LONG = {
+    "diagnoses",
+    "events",
+    "settlements",
+    "idempotency_keys",
+    *(f"workflow_{n}" for n in ("status", "input", "output")),
+}
 """Tables that grow with the history. The others hold a row for each worker, listener or series."""
-WAITING, RUNNING, MODELS, EVENTS = 50, 8, 200, 8
+WAITING, RUNNING, MODELS = 50, 8, 200
+EVENTS = 13
+"""A small model's diagnosis writes 14, the founding case's 12."""
 NAME = "model-17"
 HASH = "0" * 64
 AT_ONCE = 5_000
@@ -67,14 +75,21 @@ def fill(services: Services, history: int) -> None:
             connection.execute(sa.insert(Event), events)
             if ended:
                 connection.execute(sa.insert(Settlement), [_settlement(row) for row in ended])
-            connection.execute(sa.text(QUEUE_ROW), [_queue_row(row) for row in rows])
+            for statement in QUEUE_ROWS:
+                connection.execute(sa.text(statement), [_queue_row(row) for row in rows])
     with services.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(sa.text("VACUUM ANALYZE"))
 
 
-QUEUE_ROW = """INSERT INTO dbos.workflow_status
-    (workflow_uuid, status, name, queue_name, application_name, application_version, executor_id, inputs, serialization)
-    VALUES (:id, :status, 'diagnose', 'diagnoses', 'phasegap', '1', 'w1', '[]', 'portable_json')"""
+QUEUE_ROWS = (
+    """INSERT INTO dbos.workflow_status (workflow_uuid, status, name, queue_name, application_name,
+        application_version, executor_id, owner_xid, serialization, completed_at, started_at_epoch_ms)
+    VALUES (:id, :status, 'diagnose', 'diagnoses', 'phasegap', '1', 'host-a-0123456789ab', gen_random_uuid()::text,
+        'portable_json', 1795704905000, 1795704901000)""",
+    "INSERT INTO dbos.workflow_input (workflow_uuid, inputs, retention_timestamp) VALUES (:id, :inputs, 1795704882000)",
+    "INSERT INTO dbos.workflow_output (workflow_uuid, output, retention_timestamp) VALUES (:id, 'null', 1795704882000)",
+)
+"""What DBOS 3.4 keeps of a run."""
 
 
 def _row(number: int, history: int, at_s: float) -> dict[str, Any]:
@@ -112,7 +127,7 @@ def _settlement(row: dict[str, Any]) -> dict[str, Any]:
 
 def _queue_row(row: dict[str, Any]) -> dict[str, Any]:
     status = {"queued": "ENQUEUED", "running": "PENDING"}.get(row["status"], "SUCCESS")
-    return {"id": f"{row['id']}.1", "status": status}
+    return {"id": f"{row['id']}.1", "status": status, "inputs": json.dumps({"positionalArgs": [row["id"], 1]})}
 
 
 @contextmanager
