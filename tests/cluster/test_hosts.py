@@ -1,6 +1,6 @@
 """Two hosts that share a database: processes killed and frozen, a cable pulled, a clock that is wrong; 200 jobs each.
 
-    python -m pytest -m slow tests/cluster/test_hosts.py -rP
+    make cluster
 
 prints how long each fault took to mend. Hosts are namespaces (`tests/cluster/hosts.py`), so that no lock file tells
 one host that a process of the other has died: only the lease does.
@@ -167,7 +167,3 @@ def test_a_clock_that_is_two_minutes_off_changes_nothing(fleet: Start, skew: int
         victim.start()
     two.ready().all_end_once()
     assert two.rows("SELECT max(crashes) FROM diagnoses") == [(1,)], "no run was taken for lost but those of the host"
-
-
-if __name__ == "__main__":
-    raise SystemExit(pytest.main([__file__, "-m", "slow", "-rP"]))

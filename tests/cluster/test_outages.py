@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.jobs.database import make_engine
-from app.jobs.outages import SILENCE_S, is_away, outlast
+from app.jobs.outages import SILENCE_S, connect_arguments, is_away, outlast
 from app.jobs.states import Claim, Ending, Submission
 from app.services import Services, prepare
 from app.settings import Settings
@@ -125,6 +125,13 @@ def test_what_is_asked_of_a_database_that_is_away_is_asked_until_it_is_back(post
     assert outlast(ask, lambda: False) == 1
     back.join()
     engine.dispose()
+
+
+def test_the_url_of_the_database_has_the_last_word() -> None:
+    given = connect_arguments("postgresql+psycopg://x@127.0.0.1/x?connect_timeout=3")
+    assert "connect_timeout" not in given
+    assert given["tcp_user_timeout"] == SILENCE_S * 1000
+    assert connect_arguments("sqlite:///x") == {}
 
 
 def test_a_refusal_is_no_outage(postgres: Postgres) -> None:

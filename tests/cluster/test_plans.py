@@ -1,4 +1,4 @@
-"""What is asked of the database again and again must not grow with the history; `benchmarks.plans` shows it at length."""
+"""What is asked of the database again and again must not grow with the history. At length: `benchmarks.plans`."""
 
 from __future__ import annotations
 
