@@ -15,6 +15,8 @@ from collections.abc import Iterator
 DAY_S = 24 * 3600
 BUSY = 0.7
 """How much of the peak's capacity may be used on average, so that few jobs wait long."""
+OTHER_ROWS = 5
+"""The diagnosis, its settlement, and three rows of the queue (benchmarks.plans)."""
 LOOSE = 1.5
 """How much more a table takes in use than freshly written: rows are changed a dozen times before they rest."""
 
@@ -27,14 +29,14 @@ OPTIONS = (
     ("retention-days", 7.0, "days that files and rows are kept (PHASEGAP_RETENTION_SECONDS)"),
     ("peak", 5.0, "how many times the average rate the busiest hour has"),
     ("slots", 1.0, "jobs that a worker runs at a time"),
-    ("events", 8.0, "events of a diagnosis"),
-    ("row-kb", 3.4, "kilobytes of rows and indexes of a diagnosis (benchmarks.plans)"),
-    ("web-ms", 30.0, "processor time of the web process for a job, its upload aside (benchmarks.growth)"),
-    ("web-ms-mb", 5.0, "processor time of the web process for a megabyte (benchmarks.growth --megabytes)"),
-    ("database-ms", 60.0, "processor time of the database for a job (benchmarks.growth)"),
-    ("idle-ms", 17.0, "processor time of the database for a worker and second (benchmarks.growth)"),
-    ("connections", 5.0, "connections of a worker (benchmarks.growth)"),
-    ("web-connections", 3.0, "connections of a web process (benchmarks.growth)"),
+    ("events", 13.0, "events of a diagnosis (the founding case writes 12, a small model 14)"),
+    ("row-kb", 5.0, "kilobytes of rows and indexes of a diagnosis (benchmarks.plans)"),
+    ("web-ms", 20.0, "processor time of the web process for a job, its upload aside (benchmarks.growth)"),
+    ("web-ms-mb", 3.3, "processor time of the web process for a megabyte (benchmarks.growth --megabytes)"),
+    ("database-ms", 30.0, "processor time of the database for a job (benchmarks.growth, 8 workers)"),
+    ("idle-ms", 14.0, "processor time of the database for a worker and second (benchmarks.growth)"),
+    ("connections", 7.5, "connections of a worker (benchmarks.growth)"),
+    ("web-connections", 7.0, "connections of a web process (benchmarks.growth)"),
     ("journeys", 3.0, "times that a file travels: to the web process, to the store, to the worker"),
 )
 
@@ -57,7 +59,7 @@ def sums(per_day: float, given: dict[str, float]) -> Iterator[tuple[str, str]]:
     yield "cores of the database at the peak (of it polling)", f"{database:.2g} ({idle:.2g})"
     yield "connections to the database", f"{workers * given['connections'] + webs * given['web_connections']:.0f}"
     yield "files kept", _bytes(kept * kept_mb * 1e6)
-    yield "rows kept", f"{kept * (given['events'] + 3):,.0f}"
+    yield "rows kept", f"{kept * (given['events'] + OTHER_ROWS):,.0f}"
     yield "database on disk", _bytes(kept * given["row_kb"] * 1000 * LOOSE)
     yield "network at the peak, all journeys", f"{_bytes(peak * upload_mb * given['journeys'] * 1e6)}/s"
 

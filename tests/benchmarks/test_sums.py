@@ -19,7 +19,7 @@ def test_a_day_of_one_diagnosis_a_second() -> None:
         "0.3 (0.2)",  # 2 times 50 ms, and 10 workers with 20 ms each
         "43",
         "12.5 TB",  # 864,000 with 10 MB and half of 9 MB
-        "13,824,000",
+        "15,552,000",
         "6.48 GB",
         "60 MB/s",
     ]

@@ -68,7 +68,7 @@ class Fleet:
             time.sleep(0.05)
         raise AssertionError(f"not within {seconds:g} s\n" + "\n".join(host.tail() for host in self.hosts))
 
-    def send(self, numbers: Iterable[int], seconds: float = 0.4) -> None:
+    def send(self, numbers: Iterable[int], seconds: float = 1.0) -> None:
         """Submit so many, by several clients, each to the one host and, where it does not answer, to the other."""
         with ThreadPoolExecutor(CLIENTS) as clients:
             list(clients.map(lambda number: self._submit(number, seconds), numbers))
@@ -98,6 +98,15 @@ class Fleet:
             f" WHERE w.host = '{host}' AND d.status = 'running'"
         )
         return {row[0]: row[1] for row in self.rows(query)}
+
+    def workers_of(self, host: str) -> set[str]:
+        """The ids of a host's workers."""
+        return {row[0] for row in self.rows(f"SELECT id FROM workers WHERE host = '{host}'")}
+
+    def works_anew(self, host: str, before: set[str]) -> bool:
+        """Whether a worker of a host that was not there before runs a job."""
+        running = {row[0] for row in self.rows("SELECT worker_id FROM diagnoses WHERE status = 'running'")}
+        return bool(running & (self.workers_of(host) - before))
 
     def are_given_back(self, held: dict[str, int]) -> bool:
         """Whether each of these runs has been put back, or its job has ended."""

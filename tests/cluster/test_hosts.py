@@ -51,27 +51,29 @@ def test_both_hosts_work(fleet: Start) -> None:
     assert sorted(took) == [("a",), ("b",)]
 
 
-def busy(fleet: Fleet, host: str) -> dict[str, int]:
-    """The runs that a host's worker holds, once it holds some."""
-    fleet.until(lambda: bool(fleet.held_by(host)), 30)
-    return fleet.held_by(host)
+def struck(fleet: Fleet, host: str, strike: Callable[[], object]) -> dict[str, int]:
+    """Strike a host while its worker is busy; the runs that it held then and will not end."""
+    fleet.until(lambda: len(fleet.held_by(host)) > 1, 30)
+    strike()
+    held = fleet.held_by(host)
+    assert held, "it was struck while it held something"
+    return held
 
 
 def test_a_worker_that_is_killed_is_replaced(fleet: Start) -> None:
     two = fleet()
     with load(two):
-        held = busy(two, "host-b")
-        two.b.kill("worker")
+        before = two.workers_of("host-b")
+        held = struck(two, "host-b", lambda: two.b.kill("worker"))
         tell("worker killed", "runs given back", two.until(lambda: two.are_given_back(held), LEASE_S + SLACK_S))
-        tell("worker killed", "its host works", two.until(lambda: bool(two.held_by("host-b")), 60), START_S)
+        tell("worker killed", "its host works", two.until(lambda: two.works_anew("host-b", before), 60), START_S)
     two.all_end_once()
 
 
 def test_a_host_that_is_lost_is_found_by_its_lease(fleet: Start) -> None:
     two = fleet()
     with load(two):
-        held = busy(two, "host-b")
-        two.b.kill("supervisor")
+        held = struck(two, "host-b", lambda: two.b.kill("supervisor"))
         tell("host lost", "runs given back", two.until(lambda: two.are_given_back(held), LEASE_S + SLACK_S))
         two.b.process.wait(10)
         two.b.start()
@@ -101,7 +103,7 @@ def test_a_database_that_is_killed_costs_time_only(fleet: Start) -> None:
     two = fleet()
     workers = sorted(two.rows("SELECT id FROM workers"))
     with load(two):
-        busy(two, "host-b")
+        two.until(lambda: bool(two.held_by("host-a") and two.held_by("host-b")), 30)
         two.postgres.kill()
         two.until(lambda: not answers(two.a) and not answers(two.b), 15)
         time.sleep(LEASE_S + 2.0)
@@ -119,8 +121,7 @@ def test_a_host_that_is_cut_off_records_nothing(fleet: Start) -> None:
     """Its cable is out for three leases, then in again: its runs went to the other host, and it works again."""
     two = fleet()
     with load(two):
-        held = busy(two, "host-b")
-        two.b.cut()
+        held = struck(two, "host-b", two.b.cut)
         tell("cable pulled", "runs given back", two.until(lambda: two.are_given_back(held), LEASE_S + SLACK_S))
         time.sleep(2 * LEASE_S)
         two.b.mend()
@@ -136,16 +137,15 @@ ATTEMPT = "SELECT attempt FROM settlements WHERE diagnosis_id = '{}'"
 def test_a_worker_that_is_frozen_and_thawed_records_nothing(fleet: Start) -> None:
     two = fleet()
     with load(two):
-        held = busy(two, "host-b")
-        frozen = two.b.child("worker")
-        frozen.send_signal(signal.SIGSTOP)
+        before, frozen = two.workers_of("host-b"), two.b.child("worker")
+        held = struck(two, "host-b", lambda: frozen.send_signal(signal.SIGSTOP))
         try:
             tell("worker frozen", "runs given back", two.until(lambda: two.are_given_back(held), LEASE_S + SLACK_S))
             time.sleep(LEASE_S)
         finally:
             frozen.send_signal(signal.SIGCONT)
         tell("worker thawed", "it has ended", two.until(lambda: not frozen.is_running(), 30))
-        tell("worker thawed", "another works", two.until(lambda: bool(two.held_by("host-b")), 60), START_S)
+        tell("worker thawed", "another works", two.until(lambda: two.works_anew("host-b", before), 60), START_S)
     two.all_end_once()
 
 
@@ -159,8 +159,7 @@ def test_a_clock_that_is_two_minutes_off_changes_nothing(fleet: Start, skew: int
     assert abs(said - time.time() - skew) < 5, "its processes believe it"
     victim = next(host for host in two.hosts if host.name == lost)
     with load(two):
-        held = busy(two, lost)
-        victim.kill("supervisor")
+        held = struck(two, lost, lambda: victim.kill("supervisor"))
         what = f"clock {skew:+d} s, {lost} lost"
         tell(what, "runs given back", two.until(lambda: two.are_given_back(held), LEASE_S + SLACK_S))
         victim.process.wait(10)
