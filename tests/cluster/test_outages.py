@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,21 @@ def test_a_run_that_was_taken_and_never_begun_goes_back_after_a_lease(services: 
     found = services.store.get(diagnosis_id)
     assert (found.status, found.attempt, found.crashes) == ("queued", 2, 0)
     assert services.engine.states([(diagnosis_id, 2)])[(diagnosis_id, 2)].waiting
+
+
+def test_two_sweeps_at_once_stand_in_nobody_s_way(services: Services) -> None:
+    """As those of two hosts, which find the same diagnoses expired."""
+    for number in range(40):
+        submission = Submission(f"d{number}", "tiny", "model.keras", "batch.npz", HASH, HASH, 1, 1, {}, HASH)
+        services.store.submit_ended(submission, None, Ending("succeeded"))
+    other = Services(services.settings)
+    try:
+        with ThreadPoolExecutor(2) as hosts:
+            sweeps = [hosts.submit(each.remover.expire, 0.0) for each in (services, other)]
+        assert [sweep.exception() for sweep in sweeps] == [None, None]
+    finally:
+        other.close()
+    assert count(services, "diagnoses") == 0
 
 
 def test_who_has_just_started_holds_silence_against_nobody_for_a_lease(services: Services) -> None:
