@@ -1,6 +1,6 @@
 # PhaseGap: one command to see it work (make demo), one to test it (make test). Each sets up what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help install dev otel demo serve test test-slow bench quality zoo storm load fuzz fuzz-api check lint format causes lock audit clean
+.PHONY: help install dev otel demo serve test test-slow bench quality zoo storm cluster load fuzz fuzz-api check lint format causes lock audit clean
 
 PY := .venv/bin/python
 HOST ?= 127.0.0.1
@@ -47,6 +47,9 @@ fuzz-api: dev ## hold a real service against its own OpenAPI description (minute
 
 storm: dev ## kill -9 of any process, 100 times over 50 jobs: every accepted job ends, none twice, nothing is left
 	@$(PY) -m benchmarks.kill_storm --jobs 50 --kills 100
+
+cluster: dev ## two hosts on one PostgreSQL: processes killed and frozen, a cable pulled, a wrong clock (ten minutes, as root)
+	@$(PY) -m pytest -m slow tests/cluster/test_hosts.py -rP
 
 load: dev ## 64 clients post for five minutes more than can be run: what they get, memory, health checks
 	@$(PY) -m benchmarks.load --clients 64 --seconds 300

@@ -23,6 +23,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.sql.functions import FunctionElement
 
+from app.jobs.outages import connect_arguments, prepare_session
 from app.settings import Settings
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
@@ -90,10 +91,12 @@ class Database:
 
 
 def make_engine(url: str) -> sa.Engine:
-    """An engine with the pragmas that durability and several processes need."""
-    engine = sa.create_engine(url, pool_size=10, max_overflow=20, pool_pre_ping=not url.startswith("sqlite"))
-    if engine.dialect.name == "sqlite":
-        sa.event.listen(engine, "connect", _prepare_sqlite)
+    """An engine with the pragmas that durability and several processes need, or the timeouts that several hosts do."""
+    pool: dict[str, Any] = {"pool_size": 10, "max_overflow": 20, "pool_pre_ping": not url.startswith("sqlite")}
+    engine = sa.create_engine(url, connect_args=connect_arguments(url), **pool)
+    prepare = {"sqlite": _prepare_sqlite, "postgresql": prepare_session}.get(engine.dialect.name)
+    if prepare is not None:
+        sa.event.listen(engine, "connect", prepare)
     return engine
 
 

@@ -80,6 +80,7 @@ class Engine:
             serializer=DBOSPortableJSONSerializer(),
             application_name=APPLICATION,
             lazy=True,
+            retry_connection_errors=False,  # else one call waits for the database with pauses of up to a minute
         )
 
     def open(self, queue: str) -> None:

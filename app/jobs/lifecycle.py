@@ -15,7 +15,7 @@ from app.jobs import tallies
 from app.jobs.database import Database, db_now
 from app.jobs.events import record_event
 from app.jobs.line import Line
-from app.jobs.models import Diagnosis, Settlement
+from app.jobs.models import Diagnosis, Settlement, Worker
 from app.jobs.states import Claim, Ending
 
 GIVEN_UP = (
@@ -33,15 +33,21 @@ class Lifecycle:
         self._attempts_limit = attempts_limit
 
     def claim(self, diagnosis_id: str, attempt: int, worker_id: str) -> Claim | None:
-        """Take a run that waits. None: it was taken, cancelled, overtaken by a later attempt, or has to wait until
-        its owner has room.
+        """Take a run that waits. None: it was taken, cancelled or overtaken by a later attempt, has to wait until its
+        owner has room, or the worker has been declared dead meanwhile: its run would be found lost at once, and count
+        as a crash.
         """
-        changed = _guarded(diagnosis_id, attempt, "queued").values(
-            status="running",
-            worker_id=worker_id,
-            started_at=sa.func.coalesce(Diagnosis.started_at, db_now()),
-            stage="starting",
-            fraction=0.0,
+        lives = sa.exists().where(Worker.id == worker_id)
+        changed = (
+            _guarded(diagnosis_id, attempt, "queued")
+            .where(lives)
+            .values(
+                status="running",
+                worker_id=worker_id,
+                started_at=sa.func.coalesce(Diagnosis.started_at, db_now()),
+                stage="starting",
+                fraction=0.0,
+            )
         )
         with self._database.transaction() as session:
             if not self._has_room(session, diagnosis_id, attempt) or not _hit(session, changed):
@@ -85,11 +91,14 @@ class Lifecycle:
             return session.scalar(query) is not None
 
     def settle(self, claim: Claim, ending: Ending) -> bool:
-        """Record how a run ended, once. False: the run was not wanted any more, and nothing was recorded."""
+        """Record how a run ended, once. False: the run was not wanted any more, and nothing was recorded.
+
+        Who asks again, because the answer was lost with the connection, hears the same.
+        """
         changed = _guarded(claim.id, claim.attempt, "running").values(**ending_values(ending))
         with self._database.transaction() as session:
             if not _hit(session, changed):
-                return False
+                return _has_settled(session, claim)
             record_ending(session, claim.id, claim.attempt, ending, claim.worker_id)
             self._line.let_in(session, claim.owner)
             return True
@@ -156,6 +165,15 @@ def _guarded(diagnosis_id: str, attempt: int, status: str) -> sa.Update:
 def _hit(session: Session, statement: sa.Update) -> bool:
     result = session.execute(statement.execution_options(synchronize_session=False))
     return bool(getattr(result, "rowcount", 0))
+
+
+def _has_settled(session: Session, claim: Claim) -> bool:
+    own = sa.select(Settlement.number).where(
+        Settlement.diagnosis_id == claim.id,
+        Settlement.attempt == claim.attempt,
+        Settlement.settled_by == claim.worker_id,
+    )
+    return session.scalar(own) is not None
 
 
 def _state(status: str, stage: str, fraction: float) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """Finds jobs that nobody works on and gives them back. Runs beside every web and worker process, again and again.
 
-Two kinds: running jobs whose worker is not on the list of the living, and waiting jobs whose run the queue will
-never hand out (their run was taken by a worker that died before it could claim, or was lost from the queue). Every
-change is guarded, so any number of reconcilers may run at once.
+Three kinds: running jobs whose worker is not on the list of the living; waiting jobs whose run the queue will never
+hand out (their run was taken by a worker that died before it could claim, or was lost from the queue); and waiting jobs
+whose run a living worker has taken and not begun for a lease (the database went away between the two). Every change
+is guarded, so any number of reconcilers may run at once.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection
 
 import sqlalchemy as sa
@@ -17,6 +19,7 @@ from app.jobs.database import Database, db_now
 from app.jobs.engine import Engine, Run, RunState
 from app.jobs.lifecycle import Lifecycle
 from app.jobs.models import Diagnosis
+from app.jobs.outages import is_away
 from app.jobs.places import Places
 from app.jobs.workers import WorkerRegistry
 
@@ -37,13 +40,15 @@ class Reconciler:
         self._lifecycle = lifecycle
         self._workers = workers
         self._places = places
+        self._taken_at_s: dict[Run, float] = {}
 
     def run_once(self) -> int:
         """Give back what is lost; returns how many jobs that were."""
         try:
             return self._run_once()
-        except SQLAlchemyError:
-            self._workers.be_patient()
+        except SQLAlchemyError as error:
+            if is_away(error):
+                self._workers.be_patient()
             raise
 
     def _run_once(self) -> int:
@@ -57,6 +62,7 @@ class Reconciler:
         living = {worker.id for worker in self._workers.live()}
         lost = [(row[0], row[1]) for row in running if row[2] not in living]
         stranded = [run for run in waiting if not _in_good_hands(states.get(run), living)]
+        stranded += self._never_begun({run for run in waiting if run in states and states[run].held} - {*stranded})
         return self._give_back(lost, self._lifecycle.lost, "job_lost_its_worker") + self._give_back(
             stranded, self._lifecycle.stranded, "job_was_stranded"
         )
@@ -68,6 +74,12 @@ class Reconciler:
         mine = [(row[0], row[1]) for row in self._running() if row[2] == worker_id]
         abandoned = [run for run in mine if run not in held]
         return self._give_back(abandoned, self._lifecycle.lost, "job_was_abandoned")
+
+    def _never_begun(self, taken: Collection[Run]) -> list[Run]:
+        """Those of the runs that workers hold and have not claimed which have been seen so for a lease."""
+        now_s = time.monotonic()
+        self._taken_at_s = {run: self._taken_at_s.get(run, now_s) for run in taken}
+        return [run for run, since_s in self._taken_at_s.items() if now_s - since_s > self._workers.lease_seconds]
 
     def _give_back(self, runs: list[Run], change: Callable[[str, int], bool], event: str) -> int:
         count = 0

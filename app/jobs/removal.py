@@ -7,11 +7,13 @@ the row itself with the retention time or a second request. What has ended goes 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from typing import Any, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from app.errors import NotFound
 from app.jobs import tallies
 from app.jobs.database import Database, db_now
 from app.jobs.engine import Engine
@@ -75,13 +77,20 @@ class Remover:
 
     def expire(self, retention_seconds: float) -> int:
         """Remove what ended longer ago than is kept; returns how many."""
-        query = sa.select(Diagnosis.id).where(
-            Diagnosis.status.in_(ENDED), Diagnosis.finished_at < db_now() - retention_seconds
+        # Found along the index of creation, from the oldest on, up to the first that is too young to have expired. The
+        # clock is asked once: one that is asked for every row keeps PostgreSQL from using an index.
+        before = sa.select(db_now() - retention_seconds).scalar_subquery()
+        query = (
+            sa.select(Diagnosis.id)
+            .where(Diagnosis.created_at < before, Diagnosis.finished_at < before, Diagnosis.status.in_(ENDED))
+            .order_by(Diagnosis.created_at)
+            .limit(500)
         )
         with self._database.transaction() as session:
-            expired = list(session.scalars(query.limit(500)))
+            expired = list(session.scalars(query))
         for diagnosis_id in expired:
-            self._remove(diagnosis_id)
+            with suppress(NotFound):  # the sweep of another process was quicker
+                self._remove(diagnosis_id)
         self._database.scrub()  # in any case: a reader may have kept an earlier removal from doing so
         return len(expired)
 

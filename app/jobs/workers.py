@@ -31,8 +31,9 @@ class WorkerRegistry:
     def __init__(self, database: Database, locks_dir: Path, lease_seconds: float) -> None:
         self._database = database
         self._locks_dir = locks_dir
-        self._lease_seconds = lease_seconds
+        self.lease_seconds = lease_seconds
         self._patient_until_s = 0.0
+        self.be_patient()  # who has just started may have done so because the database is back: others were away, too
 
     def join(
         self, slots: int, isolation: str | None, edition: str | None = None, capabilities: Capabilities | None = None
@@ -66,7 +67,7 @@ class WorkerRegistry:
 
     def be_patient(self) -> None:
         """The database was away just now: hold nobody's silence against them for the length of a lease."""
-        self._patient_until_s = time.monotonic() + self._lease_seconds
+        self._patient_until_s = time.monotonic() + self.lease_seconds
 
     def live(self) -> list[Worker]:
         """The workers that live, as far as rows, clock and locks tell."""
@@ -93,7 +94,7 @@ class WorkerRegistry:
             return [(row[0], row[1]) for row in session.execute(sa.select(Worker, db_now() - Worker.heartbeat_at))]
 
     def _is_dead(self, worker: Worker, silence_s: float) -> bool:
-        silent = silence_s > self._lease_seconds and time.monotonic() >= self._patient_until_s
+        silent = silence_s > self.lease_seconds and time.monotonic() >= self._patient_until_s
         return silent or owner_is_dead(self._lock_path(worker.id)) is True
 
     def _lock_path(self, worker_id: str) -> Path:

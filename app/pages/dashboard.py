@@ -20,7 +20,7 @@ from app.errors import NotFound
 from app.jobs.models import Diagnosis
 from app.jobs.needs import BATCH_SUFFIXES, MODEL_SUFFIXES
 from app.jobs.store import Filters
-from app.jobs.trends import ModelTrend
+from app.jobs.trends import LOOKED_BACK, ModelTrend
 from app.pages.figures import Figure
 from app.pages.rendering import STAGES, data_link, render
 from app.pages.trend_figure import trend_figure
@@ -46,6 +46,7 @@ class DashboardContext:
     trends: list[ModelTrend]
     trend: Figure | None
     trend_data: Mapping[str, str]
+    looked_back: int = LOOKED_BACK
     stages: tuple[str, ...] = ("upload", *STAGES)
     statuses: tuple[str, ...] = STATUSES
     verdicts: tuple[str, ...] = VERDICTS

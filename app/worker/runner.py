@@ -10,10 +10,12 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from analyzers.report import Report
 from app.blobs.base import REPAIRED, REPORT, Upload
@@ -21,19 +23,23 @@ from app.errors import StoreAway
 from app.inert import inert_json
 from app.jobs.database import is_full_disk
 from app.jobs.engine import Run
+from app.jobs.outages import outlast
 from app.jobs.states import Claim, Ending
 from app.reference import CAUSES, reference
 from app.sandbox.host import SandboxUnavailable
 from app.sandbox.protocol import GuestDevice, Limits, Outcome, Task
 from app.services import Services
 from app.traces import span
-from app.worker.deferral import NO_ROOM, Deferral
 from app.worker.care import guest_device
+from app.worker.deferral import NO_ROOM, Deferral
 from app.worker.devices import Device
 from app.worker.slots import Slots
 from app.worker.traced import RunTrace, traced_run
 
 PROGRESS_PAUSE_S = 0.25
+
+Result = TypeVar("Result")
+
 log = structlog.get_logger(__name__)
 
 
@@ -94,7 +100,7 @@ class JobRunner:
     def _claim_and_run(self, mine: Run, device: Device) -> StoreAway | None:
         """Run a job that is still wanted; the error where the store did not give or take its files."""
         try:
-            claim = self._services.lifecycle.claim(*mine, self._worker_id)
+            claim = self._outlast(lambda: self._services.lifecycle.claim(*mine, self._worker_id))
             if claim is not None:
                 with traced_run(claim) as run:
                     self._run_claimed(claim, device, run)
@@ -117,11 +123,16 @@ class JobRunner:
             log.error("sandbox_unavailable", reason=str(error)[-2000:])
             self._services.lifecycle.lost(claim.id, claim.attempt)  # not the job's fault: it gets another run
         except Exception as error:
-            if self._services.lifecycle.holds(claim):  # else its files were taken away under it
+            if self._outlast(lambda: self._services.lifecycle.holds(claim)):  # else its files were taken away under it
                 log.exception("job_failed_in_worker")
-                self._services.lifecycle.settle(claim, _fault(error))
+                ending = _fault(error)
+                self._outlast(lambda: self._services.lifecycle.settle(claim, ending))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _outlast(self, action: Callable[[], Result]) -> Result:
+        """Wait for a database that is away rather than lose a run for it; it counts or it does not as it finds it."""
+        return outlast(action, self._shutting_down)
 
     def _execute(self, claim: Claim, folder: Path, device: Device, run: RunTrace) -> Outcome:
         self._fill(claim, folder)
@@ -160,11 +171,19 @@ class JobRunner:
             if self._shutting_down() and lifecycle.let_go(claim):
                 log.info("job_let_go")
         elif outcome.kind == "crashed" and outcome.code == "worker_crashed":
-            lifecycle.lost(claim.id, claim.attempt, outcome.detail)
-        elif not lifecycle.settle(claim, self._ending(claim, folder, outcome, run)):
-            self._services.blobs.remove_attempt(claim.id, claim.attempt)
-            if not self._services.store.known_among([claim.id]):
-                self._services.blobs.remove(claim.id)
+            self._outlast(lambda: lifecycle.lost(claim.id, claim.attempt, outcome.detail))
+        else:
+            self._settle(claim, self._ending(claim, folder, outcome, run))
+
+    def _settle(self, claim: Claim, ending: Ending) -> None:
+        blobs = self._services.blobs
+        if self._outlast(lambda: self._services.lifecycle.settle(claim, ending)):
+            for attempt in range(1, claim.attempt):  # killed between its outputs and its row, or still to be refused
+                blobs.remove_attempt(claim.id, attempt)
+            return
+        blobs.remove_attempt(claim.id, claim.attempt)
+        if not self._services.store.known_among([claim.id]):
+            blobs.remove(claim.id)
 
     def _ending(self, claim: Claim, folder: Path, outcome: Outcome, run: RunTrace) -> Ending:
         if outcome.kind != "succeeded":
@@ -217,7 +236,8 @@ class _Watch:
         now_s = time.monotonic()
         if not self._unwanted and now_s >= self._next_look_s:
             self._next_look_s = now_s + self._services.settings.cancel_poll_seconds
-            self._unwanted = not self._services.lifecycle.holds(self._claim)
+            with suppress(SQLAlchemyError):  # a database that is away does not make a run unwanted
+                self._unwanted = not self._services.lifecycle.holds(self._claim)
         return self._unwanted or self._shutting_down()
 
     def on_progress(self, stage: str, fraction: float, note: str | None) -> None:
@@ -227,7 +247,8 @@ class _Watch:
         if note is None and stage == told_stage and (fraction <= told_fraction or now_s - told_at_s < PROGRESS_PAUSE_S):
             return
         self._told = (stage, fraction, now_s)
-        self._services.lifecycle.progress(self._claim, stage, fraction, note)
+        with suppress(SQLAlchemyError):  # nor is a run worth less than a word on how far it is
+            self._services.lifecycle.progress(self._claim, stage, fraction, note)
 
 
 def _task(claim: Claim) -> Task:

@@ -6,12 +6,15 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.app.served import DOUBLE, ROOT, Server
+from tests.cluster.fleet import Fleet
+from tests.cluster.hosts import Network, why_not
 from tests.cluster.postgres import Postgres, programs, running
 
 LEASE_S = 4.0
@@ -68,3 +71,22 @@ def cluster(postgres: Postgres, tmp_path: Path) -> Iterator[Callable[..., Cluste
     yield begin
     for server in started:
         server.stop()
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[Callable[..., Fleet]]:
+    """Starts two hosts and a database between them; they end with the test."""
+    if (reason := why_not()) is not None:
+        pytest.skip(reason)
+    if programs() is None:
+        pytest.skip("PostgreSQL's programs are not here: install Debian's postgresql")
+    with ExitStack() as ending, tempfile.TemporaryDirectory() as folder:
+        network = ending.enter_context(closing(Network()))
+        postgres = ending.enter_context(contextmanager(running)(Path(folder), network.address))
+
+        def begin(skew: int = 0) -> Fleet:
+            begun = Fleet(network, postgres, tmp_path, skew)
+            ending.callback(begun.stop)
+            return begun.ready()
+
+        yield begin

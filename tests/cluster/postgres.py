@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 
 NAME = "phasegap"
-SETTINGS = ("-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200")
+SETTINGS = ("-c", "max_connections=200")
 
 
 def programs() -> Path | None:
@@ -28,10 +28,15 @@ def programs() -> Path | None:
 
 
 class Postgres:
-    """Started at once. `kill` ends all of it by SIGKILL, `start` starts it again over the same files."""
+    """Started at once, on loopback and perhaps a further address. `kill` ends all of it by SIGKILL, `start` starts it
+    again over the same files.
+    """
 
-    def __init__(self, folder: Path, bin_folder: Path) -> None:
+    def __init__(self, folder: Path, bin_folder: Path, address: str = "127.0.0.1", **settings: str) -> None:
         self._bin, self._folder, self._data = bin_folder, folder, folder / "data"
+        self.address = address
+        listen = "127.0.0.1" if address == "127.0.0.1" else f"127.0.0.1,{address}"
+        self._settings = [f"--{name}={value}" for name, value in {"listen_addresses": listen, **settings}.items()]
         self._as: dict[str, Any] = {}
         if os.geteuid() == 0:  # it refuses to be root
             owner = pwd.getpwnam("postgres")
@@ -41,17 +46,29 @@ class Postgres:
             free.bind(("127.0.0.1", 0))
             self.port = int(free.getsockname()[1])
         self._run("initdb", "-D", self._data, "-U", NAME, "-A", "trust", "--no-sync")
+        with (self._data / "pg_hba.conf").open("a") as access:
+            access.write("host all all samenet trust\n")
         self.start()
         self._run("createdb", "-h", "127.0.0.1", "-p", self.port, "-U", NAME, NAME)
 
     @property
     def url(self) -> str:
         """For SQLAlchemy."""
-        return f"postgresql+psycopg://{NAME}@127.0.0.1:{self.port}/{NAME}"
+        return f"postgresql+psycopg://{NAME}@{self.address}:{self.port}/{NAME}"
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        command = [self._bin / "postgres", "-D", self._data, "-p", str(self.port), "-k", self._folder, *SETTINGS]
+        command = [
+            self._bin / "postgres",
+            "-D",
+            self._data,
+            "-p",
+            str(self.port),
+            "-k",
+            self._folder,
+            *SETTINGS,
+            *self._settings,
+        ]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self._folder, **self._as)
         end = time.monotonic() + 60
@@ -76,6 +93,16 @@ class Postgres:
         except subprocess.TimeoutExpired:
             self.kill()
 
+    def cpu_seconds(self) -> float:
+        """Processor time of all its processes so far, those that have ended too."""
+        server = psutil.Process(self._process.pid)
+        ended, alive = server.cpu_times(), [server, *server.children()]
+        spent = ended.children_user + ended.children_system
+        for process in alive:
+            times = process.cpu_times()
+            spent += times.user + times.system
+        return float(spent)
+
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """What a query finds."""
         import sqlalchemy as sa
@@ -84,6 +111,17 @@ class Postgres:
         try:
             with engine.connect() as connection:
                 return [tuple(row) for row in connection.execute(sa.text(query))]
+        finally:
+            engine.dispose()
+
+    def execute(self, statement: str) -> None:
+        """Run a statement that returns nothing."""
+        import sqlalchemy as sa
+
+        engine = sa.create_engine(self.url, isolation_level="AUTOCOMMIT")
+        try:
+            with engine.connect() as connection:
+                connection.execute(sa.text(statement))
         finally:
             engine.dispose()
 
@@ -97,11 +135,11 @@ class Postgres:
         return subprocess.run(command, capture_output=True, cwd=self._folder, check=False, **self._as)
 
 
-def running(folder: Path) -> Iterator[Postgres]:
+def running(folder: Path, address: str = "127.0.0.1", **settings: str) -> Iterator[Postgres]:
     """For fixtures: one server that ends with the block."""
     bin_folder = programs()
     assert bin_folder is not None
-    server = Postgres(folder, bin_folder)
+    server = Postgres(folder, bin_folder, address, **settings)
     try:
         yield server
     finally:
