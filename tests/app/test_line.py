@@ -28,6 +28,7 @@ class Bench:
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.services = Services(Settings(data_dir=folder, **settings))
+        self.worker_id, self._lock = self.services.workers.join(1, None)
 
     def submit(self, owner: str = "", *, queue: str = ANY, priority: int | None = None) -> str:
         digests = {"model_sha256": "0", "batch_sha256": "0", "content_hash": f"{next(names)}"}
@@ -47,7 +48,7 @@ class Bench:
 
     def claim(self, diagnosis_id: str) -> Claim | None:
         row = self.services.store.get(diagnosis_id)
-        return self.services.lifecycle.claim(row.id, row.attempt, "w")
+        return self.services.lifecycle.claim(row.id, row.attempt, self.worker_id)
 
     def end(self, claim: Claim) -> None:
         self.services.engine.forget_run((claim.id, claim.attempt))
