@@ -14,6 +14,7 @@ from app.blobs.local import BlobStore
 from app.jobs.database import Database, migrate
 from app.jobs.engine import Engine, prepare_engine
 from app.jobs.events import EventLog
+from app.jobs.ledger import Ledger
 from app.jobs.lifecycle import Lifecycle
 from app.jobs.outbox import Outbox
 from app.jobs.reconcile import Reconciler
@@ -23,6 +24,10 @@ from app.jobs.trends import Trends
 from app.jobs.workers import WorkerRegistry
 from app.repeats import Repeats
 from app.settings import Settings
+from app.tenancy.audit import AuditLog
+from app.tenancy.keyring import Keyring
+from app.tenancy.keys import KeyStore
+from app.tenancy.usage import Usages, default_quota
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +50,10 @@ class Services:
         self.lifecycle = Lifecycle(self.database, self.engine, settings.attempts_limit)
         self.reconciler = Reconciler(self.database, self.engine, self.lifecycle, self.workers)
         self.remover = Remover(self.database, self.engine, self.store, self.blobs)
+        self.ledger = Ledger(self.database)
+        self.keys, self.keyring = KeyStore(self.database), Keyring(self.database)
+        self.audit = AuditLog(self.database)
+        self.usages = Usages(self.database, default_quota(settings))
 
     def close(self) -> None:
         self.blobs.close()
@@ -87,6 +96,7 @@ class Upkeep:
                 until_sweep_s = settings.sweep_seconds
                 self._try("expire", lambda: self._services.remover.expire(settings.retention_seconds))
                 self._try("sweep_files", self._services.remover.sweep_files)
+                self._try("expire_audit", lambda: self._services.audit.expire(settings.audit_retention_days))
 
     def _try(self, name: str, action: object) -> None:
         assert callable(action)

@@ -12,9 +12,10 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, IPvAnyNetwork, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from app.endpoints import WebhookEndpoint
+from app.tenancy_settings import TenancySettings
 from app.uris import check_prefix
 
 MIB = 1024 * 1024
@@ -24,7 +25,7 @@ GUEST_UID_BASE = 60800
 """Users that no distribution gives away: Debian and systemd leave them alone, and rootless containers have them."""
 
 
-class Settings(BaseSettings):
+class Settings(TenancySettings):
     """What an operator may choose."""
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore", validate_default=True)
@@ -206,7 +207,8 @@ class Settings(BaseSettings):
     # Access
     api_key_hashes: tuple[str, ...] = Field(
         (),
-        description="SHA-256 (hex) of accepted API keys, JSON list; empty: none is asked for. See `phasegap hash-key`.",
+        description="SHA-256 (hex) of API keys with the role admin, JSON list; see `phasegap hash-key`. Keys with "
+        "other roles are made by `phasegap keys add`. While there are none of either, nobody is asked for one.",
     )
     allowed_hosts: tuple[str, ...] = Field(
         (),

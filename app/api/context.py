@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from fastapi import Request
 
+from app.api.admission import Admission
 from app.api.readiness import Readiness
 from app.api.watch import EndWatch
 from app.fetching.fetcher import Fetcher
@@ -29,9 +30,11 @@ class Context:
     uploads_under_way: int = 0
     full_until_s: float = 0.0
     fetcher: Fetcher = field(init=False)
+    admission: Admission = field(init=False)
 
     def __post_init__(self) -> None:
         self.fetcher = Fetcher(self.settings)
+        self.admission = Admission(self.services)
 
 
 def context_of(request: Request) -> Context:

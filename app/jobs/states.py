@@ -13,6 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from app.callers import Quota
+
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
 STATUSES: tuple[Status, ...] = ("queued", "running", "succeeded", "failed", "cancelled")
@@ -24,7 +26,8 @@ ENDED: tuple[Status, ...] = ("succeeded", "failed", "cancelled")
 class Submission:
     """What was uploaded and asked for, ready to become a job.
 
-    `traceparent`: the request, as W3C writes it. `owner`: who submitted it, "" where nobody is asked for a key.
+    `traceparent`: the request, as W3C writes it. `owner`: who submitted it, "" where nobody is asked for a key, and
+    `quota` what the owner may use.
     """
 
     id: str
@@ -39,6 +42,7 @@ class Submission:
     content_hash: str
     traceparent: str | None = None
     owner: str = ""
+    quota: Quota = field(default_factory=Quota)
 
 
 @dataclass(frozen=True)

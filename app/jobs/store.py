@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.errors import InvalidRequest, NotFound
-from app.jobs import tallies
+from app.jobs import ledger, tallies
 from app.jobs.database import Database, db_now
 from app.jobs.engine import Engine
 from app.jobs.events import record_event
@@ -46,6 +46,7 @@ class JobStore:
 
         Raises:
             InvalidRequest: the idempotency key stood for other content before.
+            TooManyRequests: the owner's quota does not have room for it.
         """
         return self._submit(submission, key_hash, lambda session: self._engine.enqueue(session, (submission.id, 1)))
 
@@ -83,6 +84,7 @@ class JobStore:
                 )
                 session.add(key)
                 session.flush()
+            ledger.charge(session, submission)
             record_event(session, submission.id, "queued", {"status": "queued", "stage": "queued", "fraction": 0.0})
             then(session)
             session.refresh(diagnosis)
