@@ -18,7 +18,7 @@ PAGE_LIMIT = 500
 LATEST_S = 20_000_000_000
 LARGEST_NUMBER = 2**31 - 1
 router = APIRouter(tags=["access"])
-Word = Annotated[str | None, Query(max_length=100)]
+Word = Annotated[str | None, Field(max_length=100)]
 
 
 class AuditPage(BaseModel):
@@ -31,9 +31,9 @@ class AuditPage(BaseModel):
 @router.get("/audit", response_model=AuditPage, responses=problems("invalid_request"))
 def get_audit(
     request: Request,
-    owner: Word = None,
-    action: Word = None,
-    target: Word = None,
+    owner: Annotated[Word, Query(description="Only what this owner did.")] = None,
+    action: Annotated[Word, Query(description="Only of this kind.")] = None,
+    target: Annotated[Word, Query(description="Only what was done to this id.")] = None,
     since: Annotated[float | None, Query(ge=0, le=LATEST_S, description="Seconds since 1970.")] = None,
     before: Annotated[int | None, Query(ge=1, le=LARGEST_NUMBER, description="Only smaller numbers.")] = None,
     limit: Annotated[int, Query(ge=1, le=PAGE_LIMIT, description="Length of a page.")] = 100,

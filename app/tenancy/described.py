@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator
 
 from app.callers import Quota, Role
 from app.inert import is_seen
@@ -15,6 +15,7 @@ from app.tenancy.models import ApiKey, AuditLine
 LONGEST_DAYS = 3660
 LARGEST_NUMBER = 2**53 - 1
 """What every JSON parser reads exactly."""
+RoleName = Annotated[Role, WithJsonSchema({"type": "string", "enum": list(Role)})]
 Amount = Annotated[int | None, Field(ge=0, le=LARGEST_NUMBER)]
 
 
@@ -24,7 +25,12 @@ class KeyRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(min_length=1, max_length=100, description="Whom or what it is for; it stands in the audit log.")
-    roles: list[Role] = Field([Role.SUBMIT, Role.READ_OWN], min_length=1, max_length=len(Role))
+    roles: list[RoleName] = Field(
+        [Role.SUBMIT, Role.READ_OWN],
+        min_length=1,
+        max_length=len(Role),
+        description="What it may do: `submit` and delete its own, `read-own`, `read-all`, `admin`.",
+    )
     expires_days: float | None = Field(None, gt=0, le=LONGEST_DAYS, description="Days it is good for; null: no end.")
     owner_of: str | None = Field(
         None, max_length=64, description="Id of a key whose diagnoses and usage it shares, such as one it follows."
@@ -62,7 +68,7 @@ class Key(BaseModel):
     id: str
     name: str
     owner: str = Field(description="Whose diagnoses it makes and sees; its own id, unless it shares another's.")
-    roles: list[Role]
+    roles: list[RoleName]
     created_at: datetime
     created_by: str
     expires_at: datetime | None
