@@ -1,4 +1,4 @@
-"""Nobody is told anything of another's diagnoses, by any route: random keys and sequences of calls against real servers.
+"""Nobody is told anything of another's diagnoses, by any route: random keys and calls in turn against real servers.
 
 Two worlds run beside each other. In one, others are there, too, with the same files, the same names of models and the
 same idempotency keys; in the other the observed caller is alone. Whatever it asks, it must be answered the same in
@@ -13,7 +13,6 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
@@ -184,6 +183,7 @@ def take_step(world: World, kind: str, name: str, model: int, key: str | None) -
             return None  # it may do so
         foreign = next((made for each, ids in world.made.items() for made in ids if each != name), uuid.uuid4().hex)
         answer = world.callers[name].call("DELETE", f"/diagnoses/{foreign}")
+        assert answer.status_code in (403, 404), (name, world.roles[name])
         return answer.status_code, answer.text.replace(foreign, "<another's>")
     return None
 
