@@ -31,6 +31,7 @@ class Issuer:
         self.url = self.process.stdout.readline().strip()
         self.key: Signer = RSAKey.generate_key(2048, {"kid": "first"})
         self.publish(self.key)
+        self._asked_before = 0
 
     def publish(self, *keys: Signer, **more: Any) -> None:
         self.write(
@@ -41,8 +42,17 @@ class Issuer:
     def write(self, name: str, content: Any) -> None:
         (self.folder / name).write_text(content if isinstance(content, str) else json.dumps(content))
 
+    def begin_anew(self) -> None:
+        """As it was at first, with the same key."""
+        (self.folder / "configuration.json").unlink(missing_ok=True)
+        self.publish(self.key)
+        self._asked_before = self._asked()
+
     def asked(self) -> int:
-        """How often its keys were fetched."""
+        """How often its keys were fetched since it began anew."""
+        return self._asked() - self._asked_before
+
+    def _asked(self) -> int:
         return int(httpx.get(f"{self.url}/asked").text)
 
     def token(self, *roles: str, key: Signer | None = None, header: dict[str, Any] | None = None, **claims: Any) -> str:

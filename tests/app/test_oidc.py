@@ -29,13 +29,17 @@ LOOPBACK = ("127.0.0.1/32",)
 ROLES = ("phasegap-submit", "phasegap-read-own")
 
 
-@pytest.fixture
-def issuer(tmp_path: Path) -> Iterator[Issuer]:
-    folder = tmp_path / "issuer"
-    folder.mkdir()
-    running = Issuer(folder)
+@pytest.fixture(scope="module")
+def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Issuer]:
+    running = Issuer(tmp_path_factory.mktemp("issuer"))
     yield running
     running.stop()
+
+
+@pytest.fixture
+def issuer(process: Issuer) -> Issuer:
+    process.begin_anew()
+    return process
 
 
 def judge(issuer: Issuer, **changed: Any) -> judging.Issuer:
@@ -167,9 +171,10 @@ def test_made_up_keys_do_not_flood_the_issuer(issuer: Issuer) -> None:
 
 
 def test_an_issuer_that_is_away_lets_nobody_in_and_forgets_nobody(
-    issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(judging, "PAUSE_SECONDS", 0.0)
+    issuer = Issuer(tmp_path)  # which ends in this test
     token, keeper, new = issuer.token(*ROLES), judge(issuer), judge(issuer)
     assert isinstance(call(keeper, token)[0], Caller)
     issuer.stop()

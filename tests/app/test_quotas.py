@@ -10,8 +10,6 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from app.callers import Quota, Role
 from app.errors import TooManyRequests
 from app.jobs import ledger
@@ -19,21 +17,11 @@ from app.jobs.database import Database, migrate
 from app.jobs.states import Submission
 from app.settings import Settings
 from app.tenancy.keys import KeyStore, NewKey, RunLimits
-from tests.app.conftest import QUICK, check_problem
+from tests.app.conftest import check_problem
 from tests.app.double import script
-from tests.app.served import Server
-from tests.app.tenants import As, bearer, made_key
+from tests.app.tenants import As, bearer
 
 BATCH = b"PK\x03\x04batch"
-
-
-@pytest.fixture(scope="module")
-def admin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[As]:
-    folder = tmp_path_factory.mktemp("quotas") / "data"
-    key_id, headers = made_key(folder, "operator", [Role.ADMIN])
-    server = Server(folder, slots=2, quota_period="day", quota_jobs=50, reuse_reports=True, **QUICK)
-    yield As(server.wait_ready(), headers, key_id)
-    assert server.stop() == 0, "".join(server.log)
 
 
 def new(admin: As, **wanted: Any) -> As:

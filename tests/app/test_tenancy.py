@@ -7,38 +7,25 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner, Result
 
-from app.callers import Role
+from app.cli import cli
 from app.jobs.database import Database
 from app.settings import Settings
 from app.tenancy.keyring import LOOK_SECONDS
 from app.tenancy.keys import KeyStore
-from tests.app.conftest import QUICK, check_problem
+from tests.app.conftest import check_problem
 from tests.app.double import script
 from tests.app.served import ROOT, Server
-from tests.app.tenants import As, bearer, made_key
+from tests.app.tenants import As, bearer
 
 SEEN_WITHIN_S = LOOK_SECONDS + 1.0
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, As]]:
-    folder = tmp_path_factory.mktemp("tenants") / "data"
-    key_id, headers = made_key(folder, "operator", [Role.ADMIN])
-    server = Server(folder, slots=4, reuse_reports=True, **QUICK)
-    yield server.wait_ready(), As(server, headers, key_id)
-    assert server.stop() == 0, "".join(server.log)
-
-
-@pytest.fixture
-def admin(shared: tuple[Server, As]) -> As:
-    return shared[1]
 
 
 def new(admin: As, *roles: str, **wanted: Any) -> As:
@@ -54,6 +41,11 @@ def run(data_dir: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """`phasegap` as a user calls it."""
     command = [sys.executable, "-m", "app.cli", *words, "--data-dir", str(data_dir)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ, check=False)
+
+
+def typed(data_dir: Path, *words: str) -> Result:
+    """The same within this process, for what needs no process of its own: starting one takes seconds."""
+    return CliRunner().invoke(cli, [*words, "--data-dir", str(data_dir)])
 
 
 def test_the_first_key_closes_the_service_and_its_end_does_not_open_it(start: Callable[..., Server]) -> None:
@@ -90,28 +82,28 @@ def test_a_key_may_be_asked_for_before_there_is_one(start: Callable[..., Server]
 
 
 def test_what_the_command_line_makes_it_lists_and_revokes(tmp_path: Path) -> None:
-    made = run(tmp_path, "keys", "add", "ci", "--role", "submit", "--expires-days", "30", "--jobs", "5", "--json")
+    made = typed(tmp_path, "keys", "add", "ci", "--role", "submit", "--expires-days", "30", "--jobs", "5", "--json")
     key = json.loads(made.stdout)
     assert (key["roles"], key["jobs_limit"], key["name"]) == (["submit"], 5, "ci")
-    follower = json.loads(run(tmp_path, "keys", "add", "ci 2", "--owner-of", key["id"], "--json").stdout)
+    follower = json.loads(typed(tmp_path, "keys", "add", "ci 2", "--owner-of", key["id"], "--json").stdout)
     assert follower["owner"] == key["owner"] == key["id"]
-    assert run(tmp_path, "keys", "revoke", key["id"]).returncode == 0
-    listed = {each["id"]: each for each in json.loads(run(tmp_path, "keys", "list", "--json").stdout)}
+    assert typed(tmp_path, "keys", "revoke", key["id"]).exit_code == 0
+    listed = {each["id"]: each for each in json.loads(typed(tmp_path, "keys", "list", "--json").stdout)}
     assert listed[key["id"]]["revoked_at"]
     assert not listed[follower["id"]]["revoked_at"]
     assert "secret" not in listed[key["id"]]
-    table = run(tmp_path, "keys", "list").stdout.splitlines()
+    table = typed(tmp_path, "keys", "list").stdout.splitlines()
     assert [line.split()[-1] for line in table] == ["state", "good", "revoked"]
     for wrong in (("revoke", "key_none"), ("add", "a\u202eb"), ("add", "x", "--owner-of", "key_none")):
-        failed = run(tmp_path, "keys", *wrong)
-        assert failed.returncode == 2, wrong
+        failed = typed(tmp_path, "keys", *wrong)
+        assert failed.exit_code == 2, wrong
         assert failed.stderr.strip()
-    lines = json.loads(run(tmp_path, "audit", "--json").stdout)
+    lines = json.loads(typed(tmp_path, "audit", "--json").stdout)
     assert [(line["action"], line["target"]) for line in lines] == [
         ("key.revoke", key["id"]), ("key.add", follower["id"]), ("key.add", key["id"]),
     ]  # fmt: skip
     assert all(line["actor"].startswith("command line") for line in lines)
-    assert "0 of 5" not in run(tmp_path, "usage").stdout, "the newest key of an owner says what it may"
+    assert "0 of 5" not in typed(tmp_path, "usage").stdout, "the newest key of an owner says what it may"
 
 
 def test_roles_give_what_they_say_and_no_more(admin: As) -> None:
@@ -195,9 +187,8 @@ def test_who_waits_is_woken_by_its_own_job_only(admin: As) -> None:
     """One loop looks for all that wait; it must not see with the eyes of the first of them."""
     callers = [new(admin), new(admin), admin]
     with ThreadPoolExecutor(3) as together:
-        answers = list(
-            together.map(lambda pair: pair[1].post(script(name=f"w{pair[0]}", seconds=1.0)), enumerate(callers))
-        )
+        models = [script(name=f"w{number}", seconds=1.0) for number in range(3)]
+        answers = list(together.map(lambda caller, model: caller.post(model), callers, models))
     assert [answer.status_code for answer in answers] == [200, 200, 200]
 
 

@@ -32,7 +32,7 @@ from tests.app.tenants import As, bearer, made_key
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 LISTENER = [{"name": "main", "url": "https://127.0.0.2:9/hook", "secret": SECRET}]
-EXAMPLES = 6
+EXAMPLES = 4
 """Each takes some two seconds on a machine with two cores."""
 MODELS = (
     script(name="net", repaired=True),
