@@ -11,7 +11,7 @@ import typer
 from app import __version__
 from app.extras import missing_extra
 from app.settings import ENV_PREFIX, Settings, load_settings
-from app.shell import commands
+from app.shell import access, commands
 from app.shell.gate import EXIT_INPUT_AT_FAULT, EXIT_NO_ANSWER
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -111,6 +111,7 @@ def hash_key(key: Annotated[str, typer.Option(prompt=True, hide_input=True, help
 
 
 commands.register(cli)
+access.register(cli)
 
 
 def _settings(data_dir: Path | None, devices: str | None = None, guests_per_gpu: int | None = None) -> Settings:

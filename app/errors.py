@@ -5,6 +5,7 @@
     │   ├── InvalidRequest           invalid_request           422
     │   ├── PayloadTooLarge          payload_too_large         413
     │   ├── Unauthorized             unauthorized              401
+    │   ├── Forbidden                forbidden                 403
     │   ├── NotFound                 not_found                 404
     │   ├── NotFinished              not_finished              409
     │   ├── Conflict                 conflict                  409
@@ -47,6 +48,7 @@ CATALOG: dict[str, tuple[int, str]] = {
     "deadline_exceeded": (422, "The diagnosis took longer than it may"),
     "worker_crashed": (500, "The process that ran the diagnosis died"),
     "unauthorized": (401, "An API key is needed"),
+    "forbidden": (403, "The API key does not have the role for this"),
     "not_found": (404, "There is no such thing here"),
     "not_finished": (409, "The diagnosis has not finished"),
     "conflict": (409, "The request contradicts the state of the diagnosis"),
@@ -94,6 +96,12 @@ class Unauthorized(Problem):
     """No API key, or one that is not known."""
 
     code = "unauthorized"
+
+
+class Forbidden(Problem):
+    """What is asked for takes a role that the caller does not have. Of what is another's it is NotFound."""
+
+    code = "forbidden"
 
 
 class NotFound(Problem):

@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.staticfiles import StaticFiles
 from starlette.middleware import Middleware
 
 import app.pages
 from app import __version__
-from app.api import diagnoses, events, health, metrics, submit, webhooks, workers
+from app.api import audit, diagnoses, events, health, keys, metrics, submit, usage, webhooks, workers
 from app.api.answers import StrictJSONResponse
 from app.api.context import Context
 from app.api.errors import add_error_handlers
@@ -22,6 +22,7 @@ from app.api.gate import Gate
 from app.api.metrics import HttpMetrics, HttpMetricsMiddleware
 from app.api.openapi import use_problem_media_type
 from app.api.readiness import Readiness
+from app.api.rights import check_right
 from app.api.traced import TraceMiddleware
 from app.api.watch import EndWatch
 from app.pages import causes, comparison, dashboard, docs, reports
@@ -35,8 +36,9 @@ DESCRIPTION = (
     "Why does my model predict differently than it trains? Send a saved Keras model and a small sample batch to "
     "`POST /diagnose`; get a report of what differs between the phases, which layers cause it, and what to do."
 )
-ROUTED = (
-    submit, events, diagnoses, webhooks, workers, health, metrics, causes, docs, dashboard, reports, comparison
+ROUTES = (
+    submit, events, diagnoses, webhooks, workers, usage, keys, audit, health, metrics,
+    causes, docs, dashboard, reports, comparison,
 )  # fmt: skip
 STATIC = Path(app.pages.__file__).parent / "static"
 
@@ -53,6 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,  # a redirect would be built from the Host header
         lifespan=_lifespan,
         default_response_class=StrictJSONResponse,
+        dependencies=[Depends(check_right)],
         middleware=[
             Middleware(TraceMiddleware),
             Middleware(HttpMetricsMiddleware, metrics=http_metrics),
@@ -63,7 +66,7 @@ def create_app(settings: Settings) -> FastAPI:
     api.state.http_metrics = http_metrics
     api.state.problem_page = problem_page
     add_error_handlers(api)
-    for module in ROUTED:
+    for module in ROUTES:
         api.include_router(module.router)
     api.mount("/static", StaticFiles(directory=STATIC), name="static")
     return api

@@ -1,7 +1,8 @@
 """The same content again: its report is given anew, and nothing is run twice.
 
 A repeat is a diagnosis of its own, with its own files: removing either leaves the other whole. Only reports count that
-an edition of the analysis has made which a living worker runs.
+an edition of the analysis has made which a living worker runs, and only those of the same owner: that another one has
+sent this content before is nobody's business.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ class Repeats:
 
         Raises:
             InvalidRequest: the idempotency key stood for other content before.
+            TooManyRequests: the owner's quota does not have room for it.
         """
-        earlier = self._earlier(submission.content_hash)
+        earlier = self._earlier(submission)
         if earlier is None or not self._copy(earlier, submission.id):
             return None
         created = False
@@ -43,11 +45,12 @@ class Repeats:
             if not created:
                 self._blobs.remove(submission.id)
 
-    def _earlier(self, content_hash: str) -> Diagnosis | None:
+    def _earlier(self, submission: Submission) -> Diagnosis | None:
         editions = {worker.edition for worker in self._workers.live()} - {None}
         query = (
             sa.select(Diagnosis)
-            .where(Diagnosis.content_hash == content_hash, Diagnosis.status == "succeeded")
+            .where(Diagnosis.content_hash == submission.content_hash, Diagnosis.owner == submission.owner)
+            .where(Diagnosis.status == "succeeded")
             .where(Diagnosis.edition.in_(editions))
             .order_by(Diagnosis.created_at.desc())
             .limit(1)

@@ -15,8 +15,9 @@ from app.errors import StoreAway
 from app.jobs.database import Database, migrate
 from app.jobs.engine import Engine, prepare_engine
 from app.jobs.events import EventLog
+from app.jobs.ledger import Ledger
 from app.jobs.lifecycle import Lifecycle
-from app.jobs.line import Line, shares_by_settings
+from app.jobs.line import Line
 from app.jobs.outbox import Outbox
 from app.jobs.places import Places
 from app.jobs.reconcile import Reconciler
@@ -26,6 +27,11 @@ from app.jobs.trends import Trends
 from app.jobs.workers import WorkerRegistry
 from app.repeats import Repeats
 from app.settings import Settings
+from app.tenancy.audit import AuditLog
+from app.tenancy.keyring import Keyring
+from app.tenancy.keys import KeyStore
+from app.tenancy.shares import shares_of_keys
+from app.tenancy.usage import Usages, default_quota
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +44,7 @@ class Services:
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.database = Database(settings)
         self.engine = Engine(self.database, settings.queue_poll_seconds)
-        line = Line(self.engine, shares_by_settings(settings))
+        line = Line(self.engine, shares_of_keys(settings))
         self.blobs = open_blobs(settings)
         self.store = JobStore(self.database, self.engine, line)
         self.workers = WorkerRegistry(self.database, worker_locks_dir(settings), settings.lease_seconds)
@@ -50,6 +56,10 @@ class Services:
         self.places = Places(self.database, self.engine, line, self.workers)
         self.reconciler = Reconciler(self.database, self.engine, self.lifecycle, self.workers, self.places)
         self.remover = Remover(self.database, self.engine, self.store, self.blobs)
+        self.ledger = Ledger(self.database)
+        self.keys, self.keyring = KeyStore(self.database), Keyring(self.database)
+        self.audit = AuditLog(self.database)
+        self.usages = Usages(self.database, default_quota(settings))
 
     def close(self) -> None:
         self.blobs.close()
@@ -92,6 +102,7 @@ class Upkeep:
                 until_sweep_s = settings.sweep_seconds
                 self._try("expire", lambda: self._services.remover.expire(settings.retention_seconds))
                 self._try("sweep_files", self._services.remover.sweep_files)
+                self._try("expire_audit", lambda: self._services.audit.expire(settings.audit_retention_days))
 
     def _try(self, name: str, action: object) -> None:
         assert callable(action)

@@ -17,6 +17,7 @@ from pydantic_settings import SettingsConfigDict
 from app.endpoints import WebhookEndpoint
 from app.placing import PlacingSettings
 from app.store_settings import StoreSettings
+from app.tenancy_settings import TenancySettings
 from app.uris import check_prefix
 
 MIB = 1024 * 1024
@@ -26,7 +27,7 @@ GUEST_UID_BASE = 60800
 """Users that no distribution gives away: Debian and systemd leave them alone, and rootless containers have them."""
 
 
-class Settings(StoreSettings, PlacingSettings):
+class Settings(StoreSettings, PlacingSettings, TenancySettings):
     """What an operator may choose."""
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore", validate_default=True)
@@ -207,7 +208,8 @@ class Settings(StoreSettings, PlacingSettings):
     # Access
     api_key_hashes: tuple[str, ...] = Field(
         (),
-        description="SHA-256 (hex) of accepted API keys, JSON list; empty: none is asked for. See `phasegap hash-key`.",
+        description="SHA-256 (hex) of API keys with the role admin, JSON list; see `phasegap hash-key`. Keys with "
+        "other roles are made by `phasegap keys add`. While there are none of either, nobody is asked for one.",
     )
     allowed_hosts: tuple[str, ...] = Field(
         (),

@@ -4,6 +4,7 @@ PhaseGapError
 ├── Problem                the service answered with an error document; `code` tells programs what `detail` tells people
 │   ├── InputProblem       model, batch or options are at fault: change them
 │   ├── Unauthorized       an API key is needed, or another one
+│   ├── Forbidden          the API key does not have the role for this
 │   ├── NotFound           there is no such diagnosis, or it has no repaired model
 │   ├── Busy               the queue is full or one client asks too often, for longer than was to be waited
 │   └── ServiceFault       something went wrong in the service
@@ -43,6 +44,10 @@ class InputProblem(Problem):
 
 class Unauthorized(Problem):
     """No API key, or one that the service does not know."""
+
+
+class Forbidden(Problem):
+    """The API key may not do this; its roles are the operator's choice."""
 
 
 class NotFound(Problem):
@@ -90,6 +95,7 @@ class ApplyRefused(PhaseGapError):
 
 KINDS: dict[str, type[Problem]] = {
     "unauthorized": Unauthorized,
+    "forbidden": Forbidden,
     "not_found": NotFound,
     "too_many_requests": Busy,
     "queue_full": Busy,

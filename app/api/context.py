@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from fastapi import Request
 
+from app.api.admission import Admission
 from app.api.readiness import Readiness
 from app.api.watch import EndWatch
 from app.fetching.fetcher import Fetcher
@@ -39,9 +40,11 @@ class Context:
     uploads_under_way: int = 0
     full_until_s: float = 0.0
     fetcher: Fetcher = field(init=False)
+    admission: Admission = field(init=False)
 
     def __post_init__(self) -> None:
         self.fetcher = Fetcher(self.settings)
+        self.admission = Admission(self.services)
         self._accepting = ThreadPoolExecutor(ACCEPTING_THREADS, "accept")
 
     async def in_accepting_thread(

@@ -24,7 +24,8 @@ DIAGNOSIS_CODES = (
     "deadline_exceeded",
     "worker_crashed",
 )
-EVERYWHERE = ("unauthorized", "internal")
+EVERYWHERE = ("unauthorized", "forbidden", "internal")
+AWAY = "`internal`: what the service needs to answer is away just now"
 
 
 Responses = dict[int | str, dict[str, Any]]
@@ -44,6 +45,7 @@ def problems(*codes: str) -> Responses:
         entry["description"] = f"{entry['description']}, `{code}`".lstrip(", ")
         examples = entry["content"].setdefault(MEDIA_TYPE, {"examples": {}})["examples"]
         examples[code] = {"summary": title, "value": problem_document(code, title + ".")}
+    grouped.setdefault(503, {"model": ProblemDocument, "description": AWAY, "content": {MEDIA_TYPE: {}}})
     return grouped
 
 

@@ -1,8 +1,8 @@
 """`POST /diagnose`: receive, accept, wait as long as was asked for, answer.
 
 What can be refused without the body is refused before a byte of it is read, in this order: too many requests, body
-declared too large, disk full, store away, queue full. From `accept` on the job is stored and in the queue; a client
-that goes away then does not take it along.
+declared too large, disk full, store away, quota used up, queue full. From `accept` on the job is stored and in the queue;
+a client that goes away then does not take it along.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from app.api.fetched import fetch_all
 from app.api.openapi import SUBMIT_DESCRIPTION
 from app.api.pace import paced
 from app.api.prefer import Waiting, parse_waiting
+from app.api.rights import caller_of
 from app.api.schemas import job_of
 from app.api.upload import Upload, check_encoding, feed_all, in_pieces, new_diagnosis_id
 from app.errors import (
@@ -63,10 +64,16 @@ async def diagnose(request: Request) -> Response:
     waiting = parse_waiting(request.headers.getlist("prefer"), settings.wait_seconds, settings.wait_limit_seconds)
     check_encoding(request.headers.get("content-encoding", ""))
     _check_length(request, context)
-    async with _place_in_queue(context, _owner(request)):
+    caller = caller_of(request.scope)
+    await asyncio.to_thread(
+        context.services.ledger.check_room, caller.owner, caller.quota, _least_bytes(request, context)
+    )
+    async with _place_in_queue(context, caller.owner):
         submission = await _receive(request, context)
         note = context.readiness.unserved(submission.queue)
-        submission = replace(submission, traceparent=current_traceparent(), owner=_owner(request), note=note)
+        submission = replace(
+            submission, owner=caller.owner, quota=caller.quota, traceparent=current_traceparent(), note=note
+        )
         _note_size(request, submission)
         diagnosis = await context.in_accepting_thread(_accept, context, submission, key_hash)
     _note_accepted(diagnosis)
@@ -85,11 +92,14 @@ def _key_hash(request: Request) -> str | None:
         return None
     if not 0 < len(key) <= KEY_LIMIT:
         raise InvalidRequest(f"Idempotency-Key must have 1 to {KEY_LIMIT} characters.")
-    return hashlib.sha256(f"{_owner(request)}\n{key}".encode()).hexdigest()
+    return hashlib.sha256(f"{caller_of(request.scope).owner}\n{key}".encode()).hexdigest()
 
 
-def _owner(request: Request) -> str:
-    return str(request.scope.get("state", {}).get("owner", ""))
+def _least_bytes(request: Request, context: Context) -> int:
+    """How many bytes of files the body has at least, as far as it says; the rest may be fields and framing."""
+    settings, declared = context.settings, request.headers.get("content-length", "")
+    around = settings.request_limit_bytes - settings.model_limit_bytes - settings.batch_limit_bytes
+    return max(0, int(declared) - around) if declared.isdigit() else 0
 
 
 def _check_length(request: Request, context: Context) -> None:

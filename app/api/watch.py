@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from contextlib import suppress
 
 import structlog
@@ -30,7 +31,8 @@ class EndWatch:
         bell = asyncio.Event()
         self._waiting.setdefault(diagnosis_id, []).append(bell)
         if self._loop is None or self._loop.done():
-            self._loop = asyncio.create_task(self._poll())
+            # In a context of its own: it looks for all who wait, not for the caller that happened to start it.
+            self._loop = asyncio.create_task(self._poll(), context=contextvars.Context())
         try:
             with suppress(TimeoutError):
                 await asyncio.wait_for(bell.wait(), seconds)

@@ -24,6 +24,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.sql.functions import FunctionElement
 
 from app.jobs.outages import connect_arguments, prepare_session
+from app.jobs.separation import keep_apart
 from app.settings import Settings
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
@@ -59,6 +60,7 @@ class Database:
         self.url = settings.sqlalchemy_url
         self.engine = make_engine(self.url)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+        keep_apart(self._sessions)
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:

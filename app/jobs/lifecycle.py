@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.jobs import tallies
+from app.jobs import ledger, tallies
 from app.jobs.database import Database, db_now
 from app.jobs.events import record_event
 from app.jobs.line import Line
@@ -199,6 +199,7 @@ def ending_values(ending: Ending) -> dict[str, Any]:
 
 
 def record_ending(session: Session, diagnosis_id: str, attempt: int, ending: Ending, by: str) -> None:
+    ledger.charge_run(session, diagnosis_id)
     state = _state(ending.status, "done", 1.0) | {"verdict": ending.verdict, "error_code": ending.error_code}
     record_event(session, diagnosis_id, ending.status, state)
     session.execute(

@@ -160,3 +160,15 @@ class Tally(Base):
     metric: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
     labels: Mapped[str] = mapped_column(sa.String(200), primary_key=True)
     value: Mapped[float] = mapped_column(sa.Float, default=0.0)
+
+
+class Usage(Base):
+    """What an owner used on one day (UTC). It outlives the diagnoses that it was used for."""
+
+    __tablename__ = "usages"
+
+    owner: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    day: Mapped[str] = mapped_column(sa.String(10), primary_key=True)
+    jobs: Mapped[int] = mapped_column(sa.Integer, default=0)
+    bytes: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    compute_seconds: Mapped[float] = mapped_column(sa.Float, default=0.0)

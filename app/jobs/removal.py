@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.errors import NotFound
-from app.jobs import tallies
+from app.jobs import ledger, tallies
 from app.jobs.database import Database, db_now
 from app.jobs.engine import Engine
 from app.jobs.events import record_event
@@ -110,6 +110,7 @@ def _cancel(session: Session, diagnosis_id: str) -> bool:
     result = session.execute(changed)
     if not getattr(result, "rowcount", 0):
         return False
+    ledger.charge_run(session, diagnosis_id)
     session.execute(sa.delete(IdempotencyKey).where(IdempotencyKey.diagnosis_id == diagnosis_id))
     record_event(session, diagnosis_id, "cancelled", {"status": "cancelled", "stage": "done", "fraction": 1.0})
     _drop_earlier_events(session, diagnosis_id)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from app.callers import Quota
 from app.jobs.needs import Place
 
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
@@ -26,8 +27,9 @@ ENDED: tuple[Status, ...] = ("succeeded", "failed", "cancelled")
 class Submission:
     """What was uploaded and asked for, ready to become a job.
 
-    `traceparent`: the request, as W3C writes it. `owner`: who submitted it, "" where nobody is asked for a key.
-    `device` and `priority` are what was asked for, `queue` and `memory_bytes` what follows (`needs.py`).
+    `traceparent`: the request, as W3C writes it. `owner`: who submitted it, "" where nobody is asked for a key, and
+    `quota` what the owner may use. `device` and `priority` are what was asked for, `queue` and `memory_bytes` what
+    follows (`needs.py`).
     """
 
     id: str
@@ -47,6 +49,7 @@ class Submission:
     queue: str = Place().queue
     priority: int | None = None
     note: str | None = None
+    quota: Quota = field(default_factory=Quota)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.errors import InvalidRequest, NotFound
-from app.jobs import tallies
+from app.jobs import ledger, tallies
 from app.jobs.database import Database, db_now
 from app.jobs.engine import Engine
 from app.jobs.events import record_event
@@ -48,6 +48,7 @@ class JobStore:
 
         Raises:
             InvalidRequest: the idempotency key stood for other content before, or the priority is too high.
+            TooManyRequests: the owner's quota does not have room for it.
         """
         self._engine.open(submission.queue)
         return self._submit(submission, key_hash, lambda session: self._line.enter(session, submission.id))
@@ -88,6 +89,7 @@ class JobStore:
                 )
                 session.add(key)
                 session.flush()
+            ledger.charge(session, submission)
             state = {"status": "queued", "stage": "queued", "fraction": 0.0}
             record_event(
                 session, submission.id, "queued", state | ({"note": submission.note} if submission.note else {})

@@ -78,6 +78,7 @@ def _operation(method: str, path: str, operation: dict[str, Any]) -> Operation:
 
 def _fields(operation: dict[str, Any]) -> list[tuple[str, dict[str, Any], bool]]:
     content = operation.get("requestBody", {}).get("content", {})
-    schema = content.get("multipart/form-data", {}).get("schema", {})
+    first: dict[str, Any] = next(iter(content.values()), {})
+    schema = first.get("schema", {})
     required = schema.get("required", [])
     return [(name, field, name in required) for name, field in schema.get("properties", {}).items()]

@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from app.callers import Role
 from tests.app.served import Server
+from tests.app.tenants import As, made_key
 
 QUICK = {"reconcile_seconds": 0.3, "heartbeat_seconds": 0.3, "cancel_poll_seconds": 0.1}
 
@@ -65,6 +67,16 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running = Server(tmp_path_factory.mktemp("real"), real=True, model_limit_bytes=20_000_000)
     yield running.wait_ready()
+    assert running.stop() == 0, "".join(running.log)
+
+
+@pytest.fixture(scope="session")
+def admin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[As]:
+    """The operator of a server that asks for keys."""
+    folder = tmp_path_factory.mktemp("tenants") / "data"
+    key_id, headers = made_key(folder, "operator", [Role.ADMIN])
+    running = Server(folder, slots=4, quota_period="day", quota_jobs=50, reuse_reports=True, **QUICK)
+    yield As(running.wait_ready(), headers, key_id)
     assert running.stop() == 0, "".join(running.log)
 
 

@@ -11,9 +11,11 @@ from collections.abc import Callable
 import pytest
 from starlette.datastructures import Headers
 
-from app.api.gate import RateLimit, check_key, client_of
+from app.api.admission import operator_of, sent_key
 from app.api.origin import check_host, check_site
-from app.errors import InvalidRequest, Unauthorized
+from app.api.rates import RateLimit, client_of
+from app.callers import Role
+from app.errors import InvalidRequest
 from app.inert import inert_json
 from app.logs import make_inert
 from tests.app.conftest import check_problem
@@ -112,8 +114,7 @@ def test_a_compressed_body_is_not_unpacked(server: Server) -> None:
 )  # fmt: skip
 def test_a_wrong_key_is_refused(name: str, value: bytes) -> None:
     accepted = [hashlib.sha256("sesamé".encode()).hexdigest()]
-    with pytest.raises(Unauthorized):
-        check_key(Headers(raw=[(name.lower().encode(), value)]), accepted)
+    assert operator_of(sent_key(Headers(raw=[(name.lower().encode(), value)])), accepted) is None
 
 
 @pytest.mark.parametrize(
@@ -124,7 +125,10 @@ def test_a_wrong_key_is_refused(name: str, value: bytes) -> None:
     ],
 )  # fmt: skip
 def test_the_right_key_is_taken_however_it_is_sent(name: str, value: bytes) -> None:
-    assert check_key(Headers(raw=[(name.encode(), value)]), [hashlib.sha256("sesamé".encode()).hexdigest()])
+    accepted = [hashlib.sha256("sesamé".encode()).hexdigest()]
+    caller = operator_of(sent_key(Headers(raw=[(name.encode(), value)])), accepted)
+    assert caller is not None
+    assert caller.roles == {Role.ADMIN}
 
 
 def test_all_but_health_and_static_is_behind_the_key(start: Callable[..., Server]) -> None:
