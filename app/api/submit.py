@@ -1,8 +1,8 @@
 """`POST /diagnose`: receive, accept, wait as long as was asked for, answer.
 
 What can be refused without the body is refused before a byte of it is read, in this order: too many requests, body
-declared too large, disk full, store away, quota used up, queue full. From `accept` on the job is stored and in the queue;
-a client that goes away then does not take it along.
+declared too large, disk full, store away, quota used up, queue full. From `accept` on the job is stored and in the
+queue; a client that goes away then does not take it along.
 """
 
 from __future__ import annotations
