@@ -183,8 +183,12 @@ def always(services: Services) -> dict[str, Callable[[], object]]:
         session.execute(sa.update(Diagnosis).where(Diagnosis.status == "running").values(worker_id=worker_id))
     page, cursor = store.page(Filters(), 50, None)
     open_ids = [row.id for row in page[:20]]
+    many_ids = [row.id for row in store.page(Filters(), 500, None)[0]]
     running_ids = [row.id for row in store.page(Filters(status="running"), 50, None)[0]]
     submission = Submission("f" * 32, "m", "model.keras", "batch.npz", HASH, HASH, 1, 1, {}, HASH)
+
+    queue = services.engine._client.register_queue("diagnoses", worker_concurrency=1)
+    system = services.engine._client._sys_db  # what a worker's loop asks, which is DBOS' own
 
     def run_one() -> None:
         claim = lifecycle.claim(submission.id, 1, worker_id)
@@ -200,6 +204,7 @@ def always(services: Services) -> dict[str, Callable[[], object]]:
         "queue depth": store.queue_depth,
         "queue figures": store.queue_figures,
         "submit": lambda: store.submit(submission, "key"),
+        "take from the queue": lambda: system.start_queued_workflows(queue, "w1", "1", None),
         "claim, progress, settle": run_one,
         "one diagnosis": lambda: store.get(submission.id),
         "waiting requests": lambda: store.ended_among(open_ids),
@@ -209,7 +214,7 @@ def always(services: Services) -> dict[str, Callable[[], object]]:
         "abandoned": lambda: services.reconciler.give_back_abandoned(worker_id, running_ids),
         "heartbeat": lambda: services.workers.beat(worker_id),
         "expire": lambda: services.remover.expire(30 * DAY_S),
-        "sweep, 500 folders": lambda: store.known_among([row.id for row in page] * 10),
+        "sweep, 500 folders": lambda: store.known_among(many_ids),
         "announce endings": lambda: services.outbox.announce(()),
     }
 
