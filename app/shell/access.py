@@ -209,7 +209,7 @@ def _state(key: dict[str, Any]) -> str:
 
 
 def _of(used: float, limit: float | None) -> str:
-    return f"{used:g}" if limit is None else f"{used:g} of {limit:g}"
+    return f"{used}" if limit is None else f"{used} of {limit}"
 
 
 def register(cli: typer.Typer) -> None:
