@@ -24,6 +24,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from app.jobs.lifecycle import Lifecycle
 from app.jobs.models import Diagnosis, Event, Settlement
 from app.jobs.states import Ending, Submission
 from app.jobs.store import Filters
@@ -177,7 +178,7 @@ def _read_whole(node: dict[str, Any]) -> Iterator[str]:
 
 def always(services: Services) -> dict[str, Callable[[], object]]:
     """What is done for every job, every look and every page, whoever asks."""
-    store, lifecycle = services.store, services.lifecycle
+    store = services.store
     worker_id, _ = services.workers.join(1, None, "e1")
     with services.database.transaction() as session:
         session.execute(sa.update(Diagnosis).where(Diagnosis.status == "running").values(worker_id=worker_id))
@@ -190,13 +191,6 @@ def always(services: Services) -> dict[str, Callable[[], object]]:
     queue = services.engine._client.register_queue("diagnoses", worker_concurrency=1)
     system = services.engine._client._sys_db  # what a worker's loop asks, which is DBOS' own
 
-    def run_one() -> None:
-        claim = lifecycle.claim(submission.id, 1, worker_id)
-        assert claim is not None
-        lifecycle.progress(claim, "measure", 0.5)
-        lifecycle.holds(claim)
-        lifecycle.settle(claim, Ending("succeeded", verdict="phase_gap"))
-
     return {
         "list, first page": lambda: store.page(Filters(), 50, None),
         "list, a further page": lambda: store.page(Filters(), 50, cursor),
@@ -204,8 +198,8 @@ def always(services: Services) -> dict[str, Callable[[], object]]:
         "queue depth": store.queue_depth,
         "queue figures": store.queue_figures,
         "submit": lambda: store.submit(submission, "key"),
-        "take from the queue": lambda: system.start_queued_workflows(queue, "w1", "1", None),
-        "claim, progress, settle": run_one,
+        "take from the queue": lambda: system.start_queued_workflows(queue, worker_id, "1", None),
+        "claim, progress, settle": lambda: _run(services.lifecycle, submission.id, worker_id),
         "one diagnosis": lambda: store.get(submission.id),
         "waiting requests": lambda: store.ended_among(open_ids),
         "events of one": lambda: services.events.after(submission.id, 0),
@@ -217,6 +211,14 @@ def always(services: Services) -> dict[str, Callable[[], object]]:
         "sweep, 500 folders": lambda: store.known_among(many_ids),
         "announce endings": lambda: services.outbox.announce(()),
     }
+
+
+def _run(lifecycle: Lifecycle, diagnosis_id: str, worker_id: str) -> None:
+    claim = lifecycle.claim(diagnosis_id, 1, worker_id)
+    assert claim is not None
+    lifecycle.progress(claim, "measure", 0.5)
+    lifecycle.holds(claim)
+    lifecycle.settle(claim, Ending("succeeded", verdict="phase_gap"))
 
 
 def people(services: Services) -> dict[str, Callable[[], object]]:
