@@ -24,8 +24,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from app.jobs.engine import APPLICATION_VERSION
 from app.jobs.lifecycle import Lifecycle
 from app.jobs.models import Diagnosis, Event, Settlement
+from app.jobs.needs import Place
 from app.jobs.states import Ending, Submission
 from app.jobs.store import Filters
 from app.services import Services, prepare
@@ -85,7 +87,7 @@ def fill(services: Services, history: int) -> None:
 QUEUE_ROWS = (
     """INSERT INTO dbos.workflow_status (workflow_uuid, status, name, queue_name, application_name,
         application_version, executor_id, owner_xid, serialization, completed_at, started_at_epoch_ms)
-    VALUES (:id, :status, 'diagnose', 'diagnoses', 'phasegap', '1', 'host-a-0123456789ab', gen_random_uuid()::text,
+    VALUES (:id, :status, 'diagnose', :queue, 'phasegap', :version, 'host-a-0123456789ab', gen_random_uuid()::text,
         'portable_json', 1795704905000, 1795704901000)""",
     "INSERT INTO dbos.workflow_input (workflow_uuid, inputs, retention_timestamp) VALUES (:id, :inputs, 1795704882000)",
     "INSERT INTO dbos.workflow_output (workflow_uuid, output, retention_timestamp) VALUES (:id, 'null', 1795704882000)",
@@ -109,7 +111,13 @@ def _row(number: int, history: int, at_s: float) -> dict[str, Any]:
     row |= {"model_stem": f"model-{number % MODELS}", "model_name": f"model-{number % MODELS}"}
     row |= {"model_file": "model.keras", "batch_file": "batch.npz", "model_sha256": HASH, "batch_sha256": HASH}
     row |= {"model_bytes": 100_000_000, "batch_bytes": 1_000_000, "worker_id": None, "headline": "A headline. " * 12}
-    row |= {"started_at": at_s, "finished_at": at_s + 6.0, "verdict": "phase_gap", "edition": "e1"}
+    row |= {
+        "queue": Place().queue,
+        "started_at": at_s,
+        "finished_at": at_s + 6.0,
+        "verdict": "phase_gap",
+        "edition": "e1",
+    }
     row |= {"primary_cause": "bn_statistics_unconverged" if number % 500 else "rare_cause"}
     if number >= history:
         row |= {"finished_at": None, "verdict": None, "worker_id": "w1" if status == "running" else None}
@@ -128,7 +136,9 @@ def _settlement(row: dict[str, Any]) -> dict[str, Any]:
 
 def _queue_row(row: dict[str, Any]) -> dict[str, Any]:
     status = {"queued": "ENQUEUED", "running": "PENDING"}.get(row["status"], "SUCCESS")
-    return {"id": f"{row['id']}.1", "status": status, "inputs": json.dumps({"positionalArgs": [row["id"], 1]})}
+    known = {"queue": Place().queue, "version": APPLICATION_VERSION}
+    inputs = json.dumps({"positionalArgs": [row["id"], 1]})
+    return known | {"id": f"{row['id']}.1", "status": status, "inputs": inputs}
 
 
 @contextmanager
@@ -188,7 +198,7 @@ def always(services: Services) -> dict[str, Callable[[], object]]:
     running_ids = [row.id for row in store.page(Filters(status="running"), 50, None)[0]]
     submission = Submission("f" * 32, "m", "model.keras", "batch.npz", HASH, HASH, 1, 1, {}, HASH)
 
-    queue = services.engine._client.register_queue("diagnoses", worker_concurrency=1)
+    queue = services.engine._client.register_queue(Place().queue, worker_concurrency=1)
     system = services.engine._client._sys_db  # what a worker's loop asks, which is DBOS' own
 
     return {
@@ -198,12 +208,12 @@ def always(services: Services) -> dict[str, Callable[[], object]]:
         "queue depth": store.queue_depth,
         "queue figures": store.queue_figures,
         "submit": lambda: store.submit(submission, "key"),
-        "take from the queue": lambda: system.start_queued_workflows(queue, worker_id, "1", None),
+        "take from the queue": lambda: system.start_queued_workflows(queue, worker_id, APPLICATION_VERSION, None),
         "claim, progress, settle": lambda: _run(services.lifecycle, submission.id, worker_id),
         "one diagnosis": lambda: store.get(submission.id),
         "waiting requests": lambda: store.ended_among(open_ids),
         "events of one": lambda: services.events.after(submission.id, 0),
-        "same content": lambda: services.repeats._earlier(HASH),
+        "same content": lambda: services.repeats._earlier(submission),
         "reconcile": services.reconciler.run_once,
         "abandoned": lambda: services.reconciler.give_back_abandoned(worker_id, running_ids),
         "heartbeat": lambda: services.workers.beat(worker_id),
