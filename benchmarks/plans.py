@@ -113,6 +113,7 @@ def _row(number: int, history: int, at_s: float) -> dict[str, Any]:
     row |= {"model_bytes": 100_000_000, "batch_bytes": 1_000_000, "worker_id": None, "headline": "A headline. " * 12}
     row |= {
         "queue": Place().queue,
+        "rank": 1,
         "started_at": at_s,
         "finished_at": at_s + 6.0,
         "verdict": "phase_gap",
@@ -195,7 +196,7 @@ def always(services: Services) -> dict[str, Callable[[], object]]:
     page, cursor = store.page(Filters(), 50, None)
     open_ids = [row.id for row in page[:20]]
     many_ids = [row.id for row in store.page(Filters(), 500, None)[0]]
-    running_ids = [row.id for row in store.page(Filters(status="running"), 50, None)[0]]
+    running = [(row.id, row.attempt) for row in store.page(Filters(status="running"), 50, None)[0]]
     submission = Submission("f" * 32, "m", "model.keras", "batch.npz", HASH, HASH, 1, 1, {}, HASH)
 
     queue = services.engine._client.register_queue(Place().queue, worker_concurrency=1)
@@ -215,7 +216,7 @@ def always(services: Services) -> dict[str, Callable[[], object]]:
         "events of one": lambda: services.events.after(submission.id, 0),
         "same content": lambda: services.repeats._earlier(submission),
         "reconcile": services.reconciler.run_once,
-        "abandoned": lambda: services.reconciler.give_back_abandoned(worker_id, running_ids),
+        "abandoned": lambda: services.reconciler.give_back_abandoned(worker_id, running),
         "heartbeat": lambda: services.workers.beat(worker_id),
         "expire": lambda: services.remover.expire(30 * DAY_S),
         "sweep, 500 folders": lambda: store.known_among(many_ids),

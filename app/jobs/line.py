@@ -74,10 +74,12 @@ class Line:
         return max(first + 1, now or 0, (last or 0) + 1)
 
     def enter(self, session: Session, diagnosis_id: str) -> None:
-        """Put a job into the queue as its row says: its run, its queue, its rank. Not while it is held."""
+        """Put a job into the queue as its row says: its run, its queue, its rank. Not while it is held, nor one of an
+        earlier version, which has no place until `Places` gives it one.
+        """
         columns = (Diagnosis.attempt, Diagnosis.queue, Diagnosis.rank, Diagnosis.held)
         row = session.execute(sa.select(*columns).where(Diagnosis.id == diagnosis_id)).one()
-        if not row.held:
+        if row.queue and not row.held:
             self._engine.enqueue(session, (diagnosis_id, row.attempt), row.queue, row.rank)
 
     def room(self, session: Session, owner: str, queue: str) -> int:

@@ -175,3 +175,16 @@ def test_a_job_of_an_earlier_version_gets_a_place(bench: Bench) -> None:
     assert bench.in_line() == [job]
     bench.services.places.attend()
     assert bench.services.store.get(job).attempt == 2
+
+
+def test_a_run_of_an_earlier_version_that_is_lost_gets_a_place_too(bench: Bench) -> None:
+    known = bench.submit()
+    old = sa.update(Diagnosis).where(Diagnosis.id == known)
+    with bench.services.database.transaction() as session:
+        session.execute(old.values(queue="", rank=0, created_at=0.0, status="running", worker_id="gone"))
+    bench.services.engine.forget_run((known, 1))
+    assert bench.services.lifecycle.lost(known, 1)
+    assert bench.in_line() == []
+    bench.services.places.attend()
+    assert bench.in_line() == [known]
+    assert bench.run_next() == ""
