@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer
+from dbos._migration import get_migration_versions, get_sqlite_migration_versions  # it tells in no public way
 from sqlalchemy.orm import Session
 
 from app.jobs.database import Database, make_engine, migration_lock
@@ -24,6 +25,7 @@ from app.settings import Settings
 
 APPLICATION = "phasegap"
 APPLICATION_VERSION = "1"
+POSTGRES_SCHEMA = "dbos"
 QUEUE = "diagnoses"
 WORKFLOW = "diagnose"
 
@@ -57,6 +59,19 @@ def prepare_engine(settings: Settings) -> None:
             DBOS.migrate(settings.sqlalchemy_url)
     finally:
         own.dispose()
+
+
+def engine_gap(settings: Settings) -> str | None:
+    """In which way the queue's tables are behind the engine that is installed, in words; None where they are not."""
+    own = make_engine(settings.sqlalchemy_url)
+    try:
+        if own.dialect.name == "sqlite":
+            found, wanted = get_sqlite_migration_versions(own)
+        else:
+            found, wanted = get_migration_versions(own, POSTGRES_SCHEMA, True)
+    finally:
+        own.dispose()
+    return f"The queue's tables are at {found}, this version needs {wanted}." if found < wanted else None
 
 
 class Engine:
