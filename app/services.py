@@ -61,13 +61,13 @@ def prepare(settings: Settings) -> None:
     """Bring the schema up to date, or see that somebody has; where it is behind, nothing can work.
 
     Raises:
-        SchemaBehind: it is, and `migrate_at_start` leaves it to `phasegap migrate`.
+        SchemaBehindError: it is, and `migrate_at_start` leaves it to `phasegap migrate`.
     """
     if settings.migrate_at_start:
         bring_up_to_date(settings)
     elif missing := what_is_missing(settings):
         log.error("schema_behind", reason=missing, advice="phasegap migrate")
-        raise SchemaBehind(f"{missing} Run `phasegap migrate`, or set {ENV_PREFIX}MIGRATE_AT_START=true.")
+        raise SchemaBehindError(f"{missing} Run `phasegap migrate`, or set {ENV_PREFIX}MIGRATE_AT_START=true.")
 
 
 def bring_up_to_date(settings: Settings) -> None:
@@ -81,7 +81,7 @@ def what_is_missing(settings: Settings) -> str | None:
     return schema_gap(settings) or engine_gap(settings)
 
 
-class SchemaBehind(RuntimeError):
+class SchemaBehindError(RuntimeError):
     """The database lacks what this version needs, and this process may not add it."""
 
 

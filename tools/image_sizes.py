@@ -2,8 +2,7 @@
 
     .venv/bin/python tools/image_sizes.py web worker gpu
 
-Downloads the wheels (gpu: several GB) into a folder that is removed again. Bytecode, which the images hold too, adds about
-a third to what is Python.
+Downloads the wheels (gpu: several GB) into a folder that is removed again. Images hold bytecode, too.
 """
 
 from __future__ import annotations
@@ -21,7 +20,16 @@ MB = 1_000_000
 def weigh(lock: str) -> tuple[int, int, int]:
     """Number of wheels, bytes as downloaded, bytes unpacked."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", "--only-binary=:all:"]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--require-hashes",
+            "--only-binary=:all:",
+        ]
         subprocess.run([*command, "-d", folder, "-r", str(ROOT / f"requirements/{lock}.txt")], check=True)
         wheels = sorted(Path(folder).iterdir())
         unpacked = sum(item.file_size for wheel in wheels for item in zipfile.ZipFile(wheel).infolist())

@@ -1,7 +1,7 @@
 """Our tables' schema: bringing it up to date, and telling whether it is.
 
-A schema that is *newer* than this code is left alone and worked with: migrations only add (docs/upgrading.md), so that old
-processes go on, start again and even scale up while a new version is rolled out, or after it was taken back.
+A schema that is *newer* than this code is left alone and worked with: migrations only add (docs/upgrading.md), so that
+old processes go on, start again and even scale up while a new version is rolled out, or after it was taken back.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ def _scripts() -> ScriptDirectory:
 def _current(connection: sa.Connection) -> str | None:
     if not sa.inspect(connection).has_table(VERSION_TABLE):
         return None
-    return connection.scalar(sa.text(f"SELECT version_num FROM {VERSION_TABLE}"))  # noqa: S608 - our own constant
+    table = sa.table(VERSION_TABLE, sa.column("version_num", sa.String))
+    return connection.scalar(sa.select(table.c.version_num))
 
 
 def _is_ours(current: str | None) -> bool:

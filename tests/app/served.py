@@ -26,7 +26,9 @@ SERVE = "import sys; from app.settings import Settings; from app.logs import con
 class Server:
     """A running service. `real` takes the real sandbox; else the worker plays scripts. `root`: whose code."""
 
-    def __init__(self, data_dir: Path, *, real: bool = False, port: int = 0, root: Path = ROOT, **settings: Any) -> None:
+    def __init__(
+        self, data_dir: Path, *, real: bool = False, port: int = 0, root: Path = ROOT, **settings: Any
+    ) -> None:
         self.data_dir = data_dir
         self.real = real
         self.root = root

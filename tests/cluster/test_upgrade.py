@@ -1,4 +1,4 @@
-"""An upgrade without a pause: the version before migration 0005 and this version side by side on one PostgreSQL database.
+"""An upgrade without a pause: the version before migration 0005 beside this one, on one PostgreSQL database.
 
 The old code comes from the repository's history. In a shallow clone there is none, and the test is skipped.
 """
@@ -20,6 +20,8 @@ from tests.app.double import script
 from tests.app.served import ROOT, Server
 from tests.cluster.conftest import QUICK
 from tests.cluster.postgres import Postgres
+
+pytestmark = pytest.mark.slow
 
 LAST_MIGRATION = "app/jobs/migrations/versions/0004_trace_context.py"
 CODE = ("app", "analyzers", "tests/__init__.py", "tests/app")

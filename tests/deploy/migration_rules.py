@@ -1,7 +1,7 @@
 """What a migration may do while processes of the version before still serve: add what they need not know of.
 
-Expand and contract, as docs/upgrading.md says. A file that takes something away names in `CONTRACTS` since which release
-nothing reads or writes it.
+Expand and contract, as docs/upgrading.md says. A file that takes something away names in `CONTRACTS` since which
+release nothing reads or writes it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,11 @@ def breaches(path: Path) -> list[str]:
     calls = [node for node in ast.walk(upgrade) if isinstance(node, ast.Call)]
     new_tables = {_table(call) for call in calls if _name(call) == "create_table"}
     contracts = any(_assigns(node, "CONTRACTS") for node in tree.body)
-    return [] if contracts else [f"{path.name}:{call.lineno}: {why}" for call in calls for why in _faults(call, new_tables)]
+    return (
+        []
+        if contracts
+        else [f"{path.name}:{call.lineno}: {why}" for call in calls for why in _faults(call, new_tables)]
+    )
 
 
 def _faults(call: ast.Call, new_tables: set[str | None]) -> Iterator[str]:

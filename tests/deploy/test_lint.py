@@ -28,7 +28,12 @@ BIN = Path(sys.executable).parent
 CHART = ROOT / "deploy/helm/phasegap"
 COMPOSE = ROOT / "deploy/compose.yaml"
 KUBERNETES = "1.37"
-SECRETS = {"PHASEGAP_POSTGRES_PASSWORD", "PHASEGAP_STORE_ACCESS_KEY", "PHASEGAP_STORE_SECRET_KEY", "PHASEGAP_API_KEY_HASHES"}
+SECRETS = {
+    "PHASEGAP_POSTGRES_PASSWORD",
+    "PHASEGAP_STORE_ACCESS_KEY",
+    "PHASEGAP_STORE_SECRET_KEY",
+    "PHASEGAP_API_KEY_HASHES",
+}
 PEER = [{"ipBlock": {"cidr": "10.1.2.3/32"}}]
 LEAST: dict[str, Any] = {
     "secretName": "phasegap",
@@ -135,7 +140,13 @@ def test_kubernetes_takes_each_object(values: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"secretName": ""}, {"store": {"url": "file:///x"}}, {"wroker": {}}, {"settings": {"PATH": "/"}}, {"networkPolicy": {}}],
+    [
+        {"secretName": ""},
+        {"store": {"url": "file:///x"}},
+        {"wroker": {}},
+        {"settings": {"PATH": "/"}},
+        {"networkPolicy": {}},
+    ],
     ids=["no secret", "no bucket", "misspelt", "foreign variable", "no peers"],
 )
 def test_values_that_would_not_work_are_refused(change: dict[str, Any]) -> None:
@@ -169,7 +180,9 @@ def test_pods_are_given_longer_to_end_than_the_service_takes() -> None:
 
 
 def test_workers_reach_the_database_and_the_store_and_nothing_else() -> None:
-    policies = {found["metadata"]["name"]: found["spec"] for found in _objects(MOST) if found["kind"] == "NetworkPolicy"}
+    policies = {
+        found["metadata"]["name"]: found["spec"] for found in _objects(MOST) if found["kind"] == "NetworkPolicy"
+    }
     for component in ("worker", "worker-gpu"):
         policy = policies[f"demo-phasegap-{component}"]
         assert policy["ingress"] == []
@@ -199,5 +212,7 @@ def test_the_queue_is_counted_by_a_query_that_the_schema_takes(tmp_path: Path) -
         assert connection.scalar(sa.text(trigger["metadata"]["query"])) == 0
     engine.dispose()
     deployment = scaled["spec"]["scaleTargetRef"]["name"]
-    (target,) = [found for found in _objects(MOST) if found["metadata"]["name"] == deployment and found["kind"] == "Deployment"]
+    (target,) = [
+        found for found in _objects(MOST) if found["metadata"]["name"] == deployment and found["kind"] == "Deployment"
+    ]
     assert "replicas" not in target["spec"], "KEDA owns the number"

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.jobs.schema import MIGRATIONS, VERSION_TABLE, migrate, schema_gap
-from app.services import SchemaBehind, prepare
+from app.services import SchemaBehindError, prepare
 from app.settings import Settings
 from tests.deploy.migration_rules import breaches
 
@@ -56,7 +56,7 @@ def test_migrate_is_a_step_of_its_own(tmp_path: Path) -> None:
     assert _migrate(tmp_path / "data", "--check").returncode == 1
     assert not (tmp_path / "data").exists(), "--check changes nothing"
     waiting = Settings(data_dir=tmp_path / "data", migrate_at_start=False)
-    with pytest.raises(SchemaBehind, match="phasegap migrate"):
+    with pytest.raises(SchemaBehindError, match="phasegap migrate"):
         prepare(waiting)
     done = _migrate(tmp_path / "data")
     assert done.returncode == 0, done.stderr
