@@ -69,6 +69,8 @@ ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER 10001:10001
 VOLUME /data
 STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=5s --start-period=120s --retries=3 \
+  CMD ["sh", "-c", "test -n \"$(find /data/alive -mmin -2)\""]
 CMD ["phasegap", "worker"]
 
 # --- worker-cpu, last: `docker build .` makes it.
@@ -81,4 +83,6 @@ COPY phasegap phasegap
 USER 10001:10001
 VOLUME /data
 STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=5s --start-period=120s --retries=3 \
+  CMD ["sh", "-c", "test -n \"$(find /data/alive -mmin -2)\""]
 CMD ["phasegap", "worker"]

@@ -93,6 +93,24 @@ def worker(
 
 
 @cli.command()
+def migrate(
+    data_dir: DataDir = None,
+    check: Annotated[bool, typer.Option("--check", help="Change nothing; exit status 1 if it is behind.")] = False,
+) -> None:
+    """Bring the database's schema up to date, beside running processes of the version before."""
+    from app.logs import configure_logs
+    from app.services import bring_up_to_date, what_is_missing
+
+    settings = _settings(data_dir)
+    configure_logs(settings, "migrate")
+    if not check:
+        bring_up_to_date(settings)
+    missing = what_is_missing(settings)
+    typer.echo(missing or "The schema is up to date.", err=missing is not None)
+    raise typer.Exit(1 if missing else 0)
+
+
+@cli.command()
 def settings() -> None:
     """List every setting: environment variable, value in force, default, meaning."""
     in_force = load_settings()

@@ -12,8 +12,8 @@ import structlog
 
 from app.blobs.opening import open_blobs
 from app.errors import StoreAway
-from app.jobs.database import Database, migrate
-from app.jobs.engine import Engine, prepare_engine
+from app.jobs.database import Database
+from app.jobs.engine import Engine, engine_gap, prepare_engine
 from app.jobs.events import EventLog
 from app.jobs.ledger import Ledger
 from app.jobs.lifecycle import Lifecycle
@@ -22,11 +22,12 @@ from app.jobs.outbox import Outbox
 from app.jobs.places import Places
 from app.jobs.reconcile import Reconciler
 from app.jobs.removal import Remover
+from app.jobs.schema import migrate, schema_gap
 from app.jobs.store import JobStore
 from app.jobs.trends import Trends
 from app.jobs.workers import WorkerRegistry
 from app.repeats import Repeats
-from app.settings import Settings
+from app.settings import ENV_PREFIX, Settings
 from app.tenancy.audit import AuditLog
 from app.tenancy.keyring import Keyring
 from app.tenancy.keys import KeyStore
@@ -72,9 +73,31 @@ def worker_locks_dir(settings: Settings) -> Path:
 
 
 def prepare(settings: Settings) -> None:
-    """Bring the schema up to date: ours first, then the queue's."""
+    """Bring the schema up to date, or see that somebody has; where it is behind, nothing can work.
+
+    Raises:
+        SchemaBehindError: it is, and `migrate_at_start` leaves it to `phasegap migrate`.
+    """
+    if settings.migrate_at_start:
+        bring_up_to_date(settings)
+    elif missing := what_is_missing(settings):
+        log.error("schema_behind", reason=missing, advice="phasegap migrate")
+        raise SchemaBehindError(f"{missing} Run `phasegap migrate`, or set {ENV_PREFIX}MIGRATE_AT_START=true.")
+
+
+def bring_up_to_date(settings: Settings) -> None:
+    """Ours first, then the queue's."""
     migrate(settings)
     prepare_engine(settings)
+
+
+def what_is_missing(settings: Settings) -> str | None:
+    """In which way the schema is behind this version, in words; None where it is not."""
+    return schema_gap(settings) or engine_gap(settings)
+
+
+class SchemaBehindError(RuntimeError):
+    """The database lacks what this version needs, and this process may not add it."""
 
 
 class Upkeep:

@@ -38,6 +38,9 @@ class Settings(StoreSettings, PlacingSettings, TenancySettings):
         None,
         description="SQLAlchemy URL, PostgreSQL for many workers; empty: SQLite in the data folder (local disk only).",
     )
+    migrate_at_start: bool = Field(
+        True, description="Whether processes bring the database's schema up to date. False: `phasegap migrate` does."
+    )
 
     # Answering
     wait_seconds: float = Field(

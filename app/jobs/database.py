@@ -1,4 +1,4 @@
-"""The database: engine, clock, schema. SQLite in the data folder by default, PostgreSQL for many workers.
+"""The database: engine, clock, locks. SQLite in the data folder by default, PostgreSQL for many workers.
 
 SQLite runs in WAL mode (measured: 2 ms instead of 24 ms a submission) with full synchronisation, so that what was
 acknowledged survives a power cut. All times are seconds since 1970 *by the database's clock*: hosts may disagree.
@@ -12,12 +12,9 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session, sessionmaker
@@ -31,7 +28,6 @@ FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 BUSY_TIMEOUT_MS = 30_000
 SCRUB_TIMEOUT_MS = 1_000
 """How long scrubbing waits for readers, which keeps writers waiting; it is tried again later."""
-MIGRATIONS = Path(__file__).parent / "migrations"
 POSTGRES_LOCK_ID = 7_261_034
 MIGRATION_PAUSE_S = 0.1
 
@@ -109,20 +105,6 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute("PRAGMA secure_delete=ON")  # what is removed is overwritten, not only forgotten
-
-
-def migrate(settings: Settings) -> None:
-    """Bring our tables up to date. Safe beside other processes that do the same: one at a time."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    engine = make_engine(settings.sqlalchemy_url)
-    try:
-        with migration_lock(settings, engine), engine.begin() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-    finally:
-        engine.dispose()
 
 
 @contextmanager

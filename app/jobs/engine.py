@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer
+from dbos._migration import get_migration_versions, get_sqlite_migration_versions  # it tells in no public way
 from dbos._sys_db import SystemDatabase
 from sqlalchemy.orm import Session
 
@@ -32,6 +33,7 @@ from app.settings import Settings
 
 APPLICATION = "phasegap"
 APPLICATION_VERSION = "2"
+POSTGRES_SCHEMA = "dbos"
 WORKFLOW = "diagnose"
 
 LOCAL_RUNNING = 3
@@ -67,6 +69,19 @@ def prepare_engine(settings: Settings) -> None:
             DBOS.migrate(settings.sqlalchemy_url)
     finally:
         own.dispose()
+
+
+def engine_gap(settings: Settings) -> str | None:
+    """In which way the queue's tables are behind the engine that is installed, in words; None where they are not."""
+    own = make_engine(settings.sqlalchemy_url)
+    try:
+        if own.dialect.name == "sqlite":
+            found, wanted = get_sqlite_migration_versions(own)
+        else:
+            found, wanted = get_migration_versions(own, POSTGRES_SCHEMA, True)
+    finally:
+        own.dispose()
+    return f"The queue's tables are at {found}, this version needs {wanted}." if found < wanted else None
 
 
 class Engine:

@@ -166,7 +166,8 @@ class Stores:
     """What the commands work on; its schema is brought up to date first, for there may be no service yet."""
 
     def __init__(self, data_dir: Path | None) -> None:
-        from app.jobs.database import Database, migrate
+        from app.jobs.database import Database
+        from app.jobs.schema import migrate
         from app.tenancy.audit import AuditLog
         from app.tenancy.keys import KeyStore
         from app.tenancy.usage import Usages, default_quota

@@ -33,6 +33,8 @@ from app.worker.slots import Slots
 
 EXIT_DECLARED_DEAD = 3
 EXIT_NO_SANDBOX = 4
+ALIVE = "alive"
+"""A file in the data folder, touched with each heartbeat: what a container's health check looks at."""
 
 log = structlog.get_logger(__name__)
 
@@ -113,6 +115,7 @@ class WorkerProcess:
                 log.error("declared_dead", worker_id=worker_id)
                 self._shutdown.set()
                 return EXIT_DECLARED_DEAD
+            self._quietly((self._settings.data_dir / ALIVE).touch)
             self._quietly(lambda: self._services.reconciler.give_back_abandoned(worker_id, runner.held))
             if time.monotonic() - swept_s >= self._settings.sweep_seconds:
                 swept_s = time.monotonic()

@@ -24,15 +24,25 @@ SERVE = "import sys; from app.settings import Settings; from app.logs import con
 
 
 class Server:
-    """A running service. `real` takes the real sandbox; else the worker plays scripts, if there is to be one here."""
+    """A running service. `real` takes the real sandbox; else the worker plays scripts, if there is to be one here.
+    `root`: whose code.
+    """
 
     def __init__(
-        self, data_dir: Path, *, real: bool = False, port: int = 0, own_worker: bool = True, **settings: Any
+        self,
+        data_dir: Path,
+        *,
+        real: bool = False,
+        port: int = 0,
+        own_worker: bool = True,
+        root: Path = ROOT,
+        **settings: Any,
     ) -> None:
         self.data_dir = data_dir
         self.real = real
         self.own_worker = own_worker
-        self.environment = os.environ | {"PHASEGAP_DATA_DIR": str(data_dir), "PYTHONPATH": str(ROOT)}
+        self.root = root
+        self.environment = os.environ | {"PHASEGAP_DATA_DIR": str(data_dir), "PYTHONPATH": str(root)}
         settings = {"reuse_reports": False} | settings  # many tests send the same bytes and want them run
         self.environment |= {f"PHASEGAP_{name.upper()}": str(value) for name, value in settings.items()}
         self.port = port
@@ -43,7 +53,7 @@ class Server:
         command = [sys.executable, "-c", SERVE.format(worker=worker), str(self.port)]
         self.log: list[str] = []
         self.process = subprocess.Popen(
-            command, env=self.environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command, env=self.environment, cwd=self.root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()

@@ -9,7 +9,8 @@ from typing import Any
 import httpx2 as httpx
 
 from app.callers import Quota, Role
-from app.jobs.database import Database, migrate
+from app.jobs.database import Database
+from app.jobs.schema import migrate
 from app.settings import Settings
 from app.tenancy.keys import KeyStore, NewKey
 from tests.app.served import Server

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from app.api.audited import REFUSALS_PER_MINUTE
-from app.jobs.database import Database, migrate
+from app.jobs.database import Database
+from app.jobs.schema import migrate
 from app.settings import Settings
 from app.tenancy import keyring
 from app.tenancy.audit import Act, AuditFilters, AuditLog

@@ -13,7 +13,8 @@ from typing import Any
 from app.callers import Quota, Role
 from app.errors import TooManyRequests
 from app.jobs import ledger
-from app.jobs.database import Database, migrate
+from app.jobs.database import Database
+from app.jobs.schema import migrate
 from app.jobs.states import Submission
 from app.settings import Settings
 from app.tenancy.keys import KeyStore, NewKey, RunLimits

@@ -1,4 +1,4 @@
-"""How Alembic reaches the database: on the connection that `app.jobs.database.migrate` holds under its lock."""
+"""How Alembic reaches the database: on the connection that `app.jobs.schema.migrate` holds under its lock."""
 
 from __future__ import annotations
 
