@@ -43,9 +43,12 @@ OBSERVED, HIDDEN = "observed", "hidden"
 BY_STEPS = {("POST", "/diagnose"), ("DELETE", "/diagnoses/{diagnosis_id}")}
 WITH_QUERY = {"/compare": ("before", "after"), "/compare/layers.{kind}": ("before", "after")}
 CHANGING_TEXT = re.compile(
-    r"<svg.*?</svg>|data:[^\"']*|dlv_[0-9a-f]{32}|\d{4}-\d\d-\d\d[T ][\d:.]+(Z|\+00:00)?|\d+\.\d+(e-?\d+)?", re.DOTALL
+    r"<svg.*?</svg>|data:[^\"']*|dlv_[0-9a-f]{32}|\d{4}-\d\d-\d\d[T ][\d:.]+(Z|\+00:00)?|\d+\.\d+(e-?\d+)?"
+    r"|\d+ of \d+ places taken",
+    re.DOTALL,
 )
-"""Drawings, which number their parts, ids of deliveries, moments and lengths of time."""
+"""Drawings, which number their parts, ids of deliveries, moments and lengths of time. And how many jobs wait, which the
+health check tells everybody (SECURITY.md)."""
 
 
 @dataclass
