@@ -100,14 +100,8 @@ def _row(number: int, history: int, at_s: float) -> dict[str, Any]:
     if number >= history:
         status = "running" if number < history + RUNNING else "queued"
     content = uuid.uuid5(uuid.NAMESPACE_OID, str(number)).hex * 2
-    row = {
-        "id": content[:32],
-        "status": status,
-        "created_at": at_s,
-        "attempt": 1,
-        "options": {},
-        "content_hash": content,
-    }
+    row = {"id": content[:32], "status": status, "created_at": at_s, "attempt": 1, "options": {}}
+    row |= {"content_hash": content}
     row |= {"model_stem": f"model-{number % MODELS}", "model_name": f"model-{number % MODELS}"}
     row |= {"model_file": "model.keras", "batch_file": "batch.npz", "model_sha256": HASH, "batch_sha256": HASH}
     row |= {"model_bytes": 100_000_000, "batch_bytes": 1_000_000, "worker_id": None, "headline": "A headline. " * 12}
