@@ -47,6 +47,7 @@ class Lifecycle:
                 started_at=sa.func.coalesce(Diagnosis.started_at, db_now()),
                 stage="starting",
                 fraction=0.0,
+                note=None,  # that nobody could run it
             )
         )
         with self._database.transaction() as session:
