@@ -27,8 +27,8 @@ otel: install ## what sending traces takes, on top of install
 serve: install ## the service on its embedded default, until interrupted
 	@exec .venv/bin/phasegap serve --host $(HOST) --port $(PORT) --data-dir $(DATA_DIR)
 
-test: dev ## the tests, without the slow ones, two files at a time: most of their time is waiting for servers
-	@$(PY) -m pytest -n 2 --dist loadfile
+test: dev ## the tests, without the slow ones
+	@$(PY) -m pytest
 
 test-slow: dev ## the slow tests: the founding case trained anew, the README's examples
 	@$(PY) -m pytest -m slow
