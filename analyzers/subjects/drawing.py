@@ -56,8 +56,12 @@ def _zeros_in_place_of_draws() -> Iterator[Shapes]:
 
 
 def _is_left_undrawn(model: Any, undrawn: Shapes) -> bool:
-    """Whether a variable of the model may still hold the zeros; one that the file says is zero is taken for such."""
-    return any(tuple(variable.shape) in undrawn and not _any(variable) for variable in getattr(model, "variables", ()))
+    """Whether a variable of the model may still hold the zeros; one that the file says is zero is taken for such.
+
+    Vocabularies, which Keras 2 counts among the variables, have no shape and are not drawn.
+    """
+    shaped = [variable for variable in getattr(model, "variables", ()) if hasattr(variable, "shape")]
+    return any(tuple(variable.shape) in undrawn and not _any(variable) for variable in shaped)
 
 
 def _any(variable: Any) -> bool:
