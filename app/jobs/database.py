@@ -88,6 +88,12 @@ class Database:
         self.engine.dispose()
 
 
+def hits(session: Session, change: sa.Update) -> bool:
+    """Make a change that is guarded by its own condition; whether any row met that. Loaded objects are left alone."""
+    result = session.execute(change.execution_options(synchronize_session=False))
+    return bool(getattr(result, "rowcount", 0))
+
+
 def make_engine(url: str) -> sa.Engine:
     """An engine with the pragmas that durability and several processes need, or the timeouts that several hosts do."""
     pool: dict[str, Any] = {"pool_size": 10, "max_overflow": 20, "pool_pre_ping": not url.startswith("sqlite")}

@@ -17,6 +17,11 @@ from app.jobs.models import Event
 KINDS = ("queued", "running", "progress", "succeeded", "failed", "cancelled")
 
 
+def state(status: str, stage: str, fraction: float, note: str | None = None) -> dict[str, Any]:
+    """What an event tells of a diagnosis; a note where there is one."""
+    return {"status": status, "stage": stage, "fraction": fraction} | ({"note": note} if note else {})
+
+
 def record_event(session: Session, diagnosis_id: str, kind: str, data: dict[str, Any]) -> None:
     """Append an event. Call it after changing the diagnosis' row in the same transaction."""
     last = sa.select(sa.func.coalesce(sa.func.max(Event.number), 0) + 1).where(Event.diagnosis_id == diagnosis_id)

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.jobs import ledger, tallies
-from app.jobs.database import Database, db_now
-from app.jobs.events import record_event
+from app.jobs.database import Database, db_now, hits
+from app.jobs.events import record_event, state
 from app.jobs.line import Line
 from app.jobs.models import Diagnosis, Settlement, Worker
 from app.jobs.states import Claim, Ending
@@ -51,9 +51,9 @@ class Lifecycle:
             )
         )
         with self._database.transaction() as session:
-            if not self._has_room(session, diagnosis_id, attempt) or not _hit(session, changed):
+            if not self._has_room(session, diagnosis_id, attempt) or not hits(session, changed):
                 return None
-            record_event(session, diagnosis_id, "running", _state("running", "starting", 0.0))
+            record_event(session, diagnosis_id, "running", state("running", "starting", 0.0))
             row = session.execute(
                 sa.select(Diagnosis, db_now())
                 .where(Diagnosis.id == diagnosis_id)
@@ -67,7 +67,7 @@ class Lifecycle:
         if not owner or self._line.may_run(session, owner):
             return True
         held = _guarded(diagnosis_id, attempt, "queued").values(held=True, attempt=Diagnosis.attempt + 1)
-        _hit(session, held)
+        hits(session, held)
         return False
 
     def progress(self, claim: Claim, stage: str, fraction: float, note: str | None = None) -> None:
@@ -75,9 +75,8 @@ class Lifecycle:
         values: dict[str, Any] = {"stage": stage, "fraction": fraction} | ({"note": note} if note else {})
         changed = _guarded(claim.id, claim.attempt, "running").values(**values)
         with self._database.transaction() as session:
-            if _hit(session, changed):
-                state = _state("running", stage, fraction) | ({"note": note} if note else {})
-                record_event(session, claim.id, "progress", state)
+            if hits(session, changed):
+                record_event(session, claim.id, "progress", state("running", stage, fraction, note))
 
     def holds(self, claim: Claim) -> bool:
         """Whether the run is still wanted: not cancelled, deleted or given to another worker."""
@@ -98,7 +97,7 @@ class Lifecycle:
         """
         changed = _guarded(claim.id, claim.attempt, "running").values(**ending_values(ending))
         with self._database.transaction() as session:
-            if not _hit(session, changed):
+            if not hits(session, changed):
                 return _has_settled(session, claim)
             record_ending(session, claim.id, claim.attempt, ending, claim.worker_id)
             self._line.let_in(session, claim.owner)
@@ -139,9 +138,9 @@ class Lifecycle:
             note=None,
         )
         with self._database.transaction() as session:
-            if not _hit(session, changed):
+            if not hits(session, changed):
                 return False
-            record_event(session, diagnosis_id, "queued", _state("queued", "queued", 0.0))
+            record_event(session, diagnosis_id, "queued", state("queued", "queued", 0.0))
             self._line.enter(session, diagnosis_id)
             tallies.add(session, [(tallies.REQUEUED, tallies.label(reason), 1.0)])
             return True
@@ -151,7 +150,7 @@ class Lifecycle:
         ending = Ending("failed", error_code="worker_crashed", error_detail=reason)
         changed = _guarded(diagnosis_id, attempt, "running").values(crashes=crashes, **ending_values(ending))
         with self._database.transaction() as session:
-            if not _hit(session, changed):
+            if not hits(session, changed):
                 return False
             record_ending(session, diagnosis_id, attempt, ending, "reconciler")
             return True
@@ -163,11 +162,6 @@ def _guarded(diagnosis_id: str, attempt: int, status: str) -> sa.Update:
     )
 
 
-def _hit(session: Session, statement: sa.Update) -> bool:
-    result = session.execute(statement.execution_options(synchronize_session=False))
-    return bool(getattr(result, "rowcount", 0))
-
-
 def _has_settled(session: Session, claim: Claim) -> bool:
     own = sa.select(Settlement.number).where(
         Settlement.diagnosis_id == claim.id,
@@ -175,10 +169,6 @@ def _has_settled(session: Session, claim: Claim) -> bool:
         Settlement.settled_by == claim.worker_id,
     )
     return session.scalar(own) is not None
-
-
-def _state(status: str, stage: str, fraction: float) -> dict[str, Any]:
-    return {"status": status, "stage": stage, "fraction": fraction}
 
 
 def ending_values(ending: Ending) -> dict[str, Any]:
@@ -201,8 +191,8 @@ def ending_values(ending: Ending) -> dict[str, Any]:
 
 def record_ending(session: Session, diagnosis_id: str, attempt: int, ending: Ending, by: str) -> None:
     ledger.charge_run(session, diagnosis_id)
-    state = _state(ending.status, "done", 1.0) | {"verdict": ending.verdict, "error_code": ending.error_code}
-    record_event(session, diagnosis_id, ending.status, state)
+    found = {"verdict": ending.verdict, "error_code": ending.error_code}
+    record_event(session, diagnosis_id, ending.status, state(ending.status, "done", 1.0) | found)
     session.execute(
         sa.insert(Settlement).values(
             diagnosis_id=diagnosis_id, attempt=attempt, status=ending.status, settled_by=by, at=db_now()

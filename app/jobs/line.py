@@ -20,6 +20,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from app.jobs.database import hits
 from app.jobs.engine import Engine
 from app.jobs.models import Diagnosis
 from app.placing import HIGHEST_PRIORITY, PlacingSettings
@@ -117,13 +118,8 @@ class Line:
         return count
 
     def _let_in(self, session: Session, diagnosis_id: str) -> int:
-        changed = (
-            sa.update(Diagnosis)
-            .where(Diagnosis.id == diagnosis_id, Diagnosis.status == "queued", Diagnosis.held == sa.true())
-            .values(held=False)
-            .execution_options(synchronize_session=False)
-        )
-        if not getattr(session.execute(changed), "rowcount", 0):
+        held = (Diagnosis.id == diagnosis_id, Diagnosis.status == "queued", Diagnosis.held == sa.true())
+        if not hits(session, sa.update(Diagnosis).where(*held).values(held=False)):
             return 0
         self.enter(session, diagnosis_id)
         return 1

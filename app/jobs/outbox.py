@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.errors import Conflict, NotFound
-from app.jobs.database import Database, db_now
+from app.jobs.database import Database, db_now, hits
 from app.jobs.models import Delivery, Diagnosis, Listener, Settlement
 
 TOLD = ("succeeded", "failed")
@@ -85,7 +85,7 @@ class Outbox:
             taken = _held(found[0], found[1]).values(
                 attempts=parcel.attempt, attempted_at=db_now(), next_at=db_now() + lease_seconds
             )
-            return parcel if _hit(session, taken) else None
+            return parcel if hits(session, taken) else None
 
     def delivered(self, parcel: Parcel, status_code: int) -> None:
         """It has arrived."""
@@ -101,7 +101,7 @@ class Outbox:
 
     def _settle(self, parcel: Parcel, **values: Any) -> None:
         with self._database.transaction() as session:
-            _hit(session, _held(parcel.id, parcel.attempt).values(**values))
+            hits(session, _held(parcel.id, parcel.attempt).values(**values))
 
     def disable(self, name: str) -> None:
         """Tell a listener nothing more; what it was to be told becomes dead letters."""
@@ -164,7 +164,7 @@ class Outbox:
 def _mark(session: Session, ending: Settlement) -> bool:
     """Whether it is ours to announce: another web process may have been quicker."""
     unmarked = sa.update(Settlement).where(Settlement.number == ending.number, Settlement.announced == sa.false())
-    return _hit(session, unmarked.values(announced=True))
+    return hits(session, unmarked.values(announced=True))
 
 
 def _address(session: Session, ending: Settlement, listeners: Collection[Listener]) -> None:
@@ -179,8 +179,3 @@ def _held(delivery_id: str, attempts: int) -> sa.Update:
     return sa.update(Delivery).where(
         Delivery.id == delivery_id, Delivery.attempts == attempts, Delivery.state == "pending"
     )
-
-
-def _hit(session: Session, statement: sa.Update) -> bool:
-    result = session.execute(statement.execution_options(synchronize_session=False))
-    return bool(getattr(result, "rowcount", 0))

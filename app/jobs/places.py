@@ -15,9 +15,9 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.orm import Session
 
-from app.jobs.database import Database, db_now
+from app.jobs.database import Database, db_now, hits
 from app.jobs.engine import Engine
-from app.jobs.events import record_event
+from app.jobs.events import record_event, state
 from app.jobs.line import Line
 from app.jobs.models import Diagnosis
 from app.jobs.needs import Abilities, Device, missing, needs_of
@@ -96,9 +96,8 @@ class Places:
             sa.update(Diagnosis)
             .where(Diagnosis.id == old.id, Diagnosis.attempt == old.attempt, Diagnosis.status == "queued")
             .values(queue=queue, rank=new.rank, held=new.held, attempt=Diagnosis.attempt + 1)
-            .execution_options(synchronize_session=False)
         )
-        if getattr(session.execute(changed), "rowcount", 0):
+        if hits(session, changed):
             self._line.enter(session, old.id)
             log.info("job_taken_over", diagnosis_id=old.id, queue=queue)
 
@@ -126,9 +125,8 @@ class Places:
         query = sa.select(Diagnosis.id).where(Diagnosis.status == "queued", Diagnosis.queue == queue, sa.not_(stands))
         for diagnosis_id in list(session.scalars(query.limit(AT_A_TIME))):
             changed = sa.update(Diagnosis).where(Diagnosis.id == diagnosis_id, Diagnosis.status == "queued")
-            if getattr(session.execute(changed.values(note=note)), "rowcount", 0):
-                state = {"status": "queued", "stage": "queued", "fraction": 0.0, "note": note}
-                record_event(session, diagnosis_id, "queued", state)
+            if hits(session, changed.values(note=note)):
+                record_event(session, diagnosis_id, "queued", state("queued", "queued", 0.0) | {"note": note})
 
 
 def unserved_note(everyone: Iterable[Abilities | None], queue: str) -> str | None:

@@ -15,9 +15,9 @@ from sqlalchemy.orm import Session
 
 from app.errors import NotFound
 from app.jobs import ledger, tallies
-from app.jobs.database import Database, db_now
+from app.jobs.database import Database, db_now, hits
 from app.jobs.engine import Engine
-from app.jobs.events import record_event
+from app.jobs.events import record_event, state
 from app.jobs.models import Diagnosis, Event, IdempotencyKey, Settlement
 from app.jobs.states import ENDED, OPEN
 from app.jobs.store import JobStore
@@ -105,14 +105,12 @@ def _cancel(session: Session, diagnosis_id: str) -> bool:
         sa.update(Diagnosis)
         .where(Diagnosis.id == diagnosis_id, Diagnosis.status.in_(OPEN))
         .values(status="cancelled", finished_at=db_now(), stage="done", **BARE)
-        .execution_options(synchronize_session=False)
     )
-    result = session.execute(changed)
-    if not getattr(result, "rowcount", 0):
+    if not hits(session, changed):
         return False
     ledger.charge_run(session, diagnosis_id)
     session.execute(sa.delete(IdempotencyKey).where(IdempotencyKey.diagnosis_id == diagnosis_id))
-    record_event(session, diagnosis_id, "cancelled", {"status": "cancelled", "stage": "done", "fraction": 1.0})
+    record_event(session, diagnosis_id, "cancelled", state("cancelled", "done", 1.0))
     _drop_earlier_events(session, diagnosis_id)
     attempt = sa.select(Diagnosis.attempt).where(Diagnosis.id == diagnosis_id).scalar_subquery()
     session.execute(

@@ -16,7 +16,7 @@ from app.errors import InvalidRequest, NotFound
 from app.jobs import ledger, tallies
 from app.jobs.database import Database, db_now
 from app.jobs.engine import Engine
-from app.jobs.events import record_event
+from app.jobs.events import record_event, state
 from app.jobs.lifecycle import ending_values, record_ending
 from app.jobs.line import Line
 from app.jobs.models import Diagnosis, IdempotencyKey
@@ -90,10 +90,7 @@ class JobStore:
                 session.add(key)
                 session.flush()
             ledger.charge(session, submission)
-            state = {"status": "queued", "stage": "queued", "fraction": 0.0}
-            record_event(
-                session, submission.id, "queued", state | ({"note": submission.note} if submission.note else {})
-            )
+            record_event(session, submission.id, "queued", state("queued", "queued", 0.0, submission.note))
             then(session)
             session.refresh(diagnosis)
             return diagnosis

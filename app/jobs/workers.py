@@ -17,7 +17,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from app.jobs.database import Database, db_now
+from app.jobs.database import Database, db_now, hits
 from app.jobs.models import Worker
 from app.locks import ProcessLock, owner_is_dead
 
@@ -52,7 +52,7 @@ class WorkerRegistry:
         """Say that the worker lives. False: it was declared dead and must stop."""
         changed = sa.update(Worker).where(Worker.id == worker_id).values(heartbeat_at=db_now())
         with self._database.transaction() as session:
-            return bool(getattr(session.execute(changed), "rowcount", 0))
+            return hits(session, changed)
 
     def tell(self, worker_id: str, slots: int, capabilities: Capabilities) -> None:
         """Say anew what a worker can do."""
