@@ -23,6 +23,10 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
+USUAL_ROLES = [Role.SUBMIT, Role.READ_OWN]
+"""What a key is given that nothing else is said of."""
+
+
 class Right(StrEnum):
     """What a route asks for."""
 

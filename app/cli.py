@@ -133,8 +133,7 @@ access.register(cli)
 
 
 def _settings(data_dir: Path | None, devices: str | None = None, guests_per_gpu: int | None = None) -> Settings:
-    given = {"data_dir": data_dir, "devices": devices, "guests_per_gpu": guests_per_gpu}
-    return load_settings(**{name: value for name, value in given.items() if value is not None})
+    return load_settings(data_dir=data_dir, devices=devices, guests_per_gpu=guests_per_gpu)
 
 
 def _default(field: Any) -> object:

@@ -282,5 +282,5 @@ class Settings(StoreSettings, PlacingSettings, TenancySettings):
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """The settings of the environment, but for those that are given here."""
-    return Settings(**overrides)
+    """The settings of the environment, but for those that are given here and are not None."""
+    return Settings(**{name: value for name, value in overrides.items() if value is not None})

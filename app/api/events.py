@@ -17,7 +17,7 @@ from fastapi.sse import EventSourceResponse, format_sse_event
 from app.api.context import Context, context_of
 from app.api.diagnoses import DiagnosisId
 from app.api.openapi import content, problems
-from app.api.schemas import at
+from app.jobs.database import at
 from app.jobs.models import Event
 from app.jobs.states import ENDED
 

@@ -54,15 +54,16 @@ class JobCollector(Collector):
         yield GaugeMetricFamily("phasegap_queue_depth_jobs", "Jobs that wait.", counts.get("queued", 0))
         yield GaugeMetricFamily("phasegap_running_jobs", "Jobs that run.", counts.get("running", 0))
         yield GaugeMetricFamily("phasegap_queue_oldest_age_seconds", "Age of the oldest waiting job.", oldest_s)
-        workers = self._services.workers.live()
+        found = self._services.workers.live_with_silence()
+        workers = [worker for worker, _ in found]
         yield GaugeMetricFamily("phasegap_workers", "Workers that live.", len(workers))
         yield GaugeMetricFamily("phasegap_worker_slots", "Jobs they can run at a time.", sum(w.slots for w in workers))
-        unserved = sum(self._services.places.unserved().values())
+        unserved = sum(self._services.places.unserved(workers).values())
         yield GaugeMetricFamily("phasegap_unserved_jobs", "Waiting jobs that no living worker can do.", unserved)
         yield GaugeMetricFamily(
             "phasegap_worker_silence_seconds",
             "Age of the oldest heartbeat of a living worker.",
-            self._services.workers.longest_silence_s(),
+            max((silence_s for _, silence_s in found), default=0.0),
         )
         blobs = self._services.blobs
         yield GaugeMetricFamily("phasegap_disk_free_bytes", "Free space where uploads arrive.", blobs.free_bytes())

@@ -108,7 +108,7 @@ def _workers(services: Services) -> Check:
     parts = [f"{len(workers)} live, {slots} slots"]
     parts += [f"isolation: {', '.join(isolation)}"] if isolation else []
     parts += _troubles(workers)
-    parts += [f"{jobs} waiting for {takes}" for takes, jobs in sorted(services.places.unserved().items())]
+    parts += [f"{jobs} waiting for {takes}" for takes, jobs in sorted(services.places.unserved(workers).items())]
     return Check(ok=slots > 0, detail=", ".join(parts))
 
 

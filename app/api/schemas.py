@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.errors import CATALOG, problem_document
+from app.jobs.database import at
 from app.jobs.models import Diagnosis
 from app.jobs.needs import DEVICES
 from app.jobs.states import Status
@@ -83,11 +84,6 @@ class JobPage(BaseModel):
 
     items: list[JobSummary]
     next_cursor: str | None = Field(description="Pass as `cursor` for the next page; null on the last.")
-
-
-def at(seconds: float | None) -> datetime | None:
-    """A time of the database as an aware datetime."""
-    return None if seconds is None else datetime.fromtimestamp(seconds, tz=UTC)
 
 
 def job_of(diagnosis: Diagnosis, report: dict[str, Any] | None = None) -> Job:

@@ -40,7 +40,7 @@ from app.errors import (
     StoreAway,
 )
 from app.jobs.models import Diagnosis
-from app.jobs.states import Submission
+from app.jobs.states import OPEN, Submission
 from app.services import Services
 from app.traces import current_traceparent
 
@@ -79,9 +79,8 @@ async def diagnose(request: Request) -> Response:
     _note_accepted(diagnosis)
     if wants_html(request):
         return RedirectResponse(f"/diagnoses/{diagnosis.id}/report", status_code=303)
-    is_open = (
-        diagnosis.status in ("queued", "running") and note is None
-    )  # who cannot be served now is told so, not kept
+    # Who cannot be served now is told so, not kept waiting.
+    is_open = diagnosis.status in OPEN and note is None
     await context.watch.ended(diagnosis.id, waiting.seconds if is_open else 0.0)
     return await _answer(context, diagnosis.id, waiting)
 
@@ -97,18 +96,23 @@ def _key_hash(request: Request) -> str | None:
 
 def _least_bytes(request: Request, context: Context) -> int:
     """How many bytes of files the body has at least, as far as it says; the rest may be fields and framing."""
-    settings, declared = context.settings, request.headers.get("content-length", "")
+    settings = context.settings
     around = settings.request_limit_bytes - settings.model_limit_bytes - settings.batch_limit_bytes
-    return max(0, int(declared) - around) if declared.isdigit() else 0
+    return max(0, _declared_bytes(request) - around)
+
+
+def _declared_bytes(request: Request) -> int:
+    """How long the body says it is; 0 where it does not."""
+    declared = request.headers.get("content-length", "")
+    return int(declared) if declared.isdigit() else 0
 
 
 def _check_length(request: Request, context: Context) -> None:
     limit = context.settings.request_limit_bytes
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limit:
-        raise PayloadTooLarge(f"The body has {int(declared)} bytes; at most {limit} are accepted.")
-    needed = (int(declared) if declared.isdigit() else 0) + context.settings.disk_reserve_bytes
-    if context.services.blobs.free_bytes() < needed:
+    declared = _declared_bytes(request)
+    if declared > limit:
+        raise PayloadTooLarge(f"The body has {declared} bytes; at most {limit} are accepted.")
+    if context.services.blobs.free_bytes() < declared + context.settings.disk_reserve_bytes:
         raise InsufficientStorage("The server has too little free disk space for this upload. Try again later.")
     if not context.services.blobs.is_there():
         raise _cannot_be_stored()
@@ -117,12 +121,13 @@ def _check_length(request: Request, context: Context) -> None:
 @asynccontextmanager
 async def _place_in_queue(context: Context, owner: str) -> AsyncIterator[None]:
     """Hold a place from before the body is read until its row is there: uploads under way count as waiting jobs."""
+    too_many = f"{context.settings.queue_limit_jobs} diagnoses are waiting or being uploaded already"
     if time.monotonic() < context.full_until_s:
-        raise _queue_full(context)
+        raise _queue_full(context, too_many)
     depth = await asyncio.to_thread(context.services.store.queue_depth)
     if depth + context.uploads_under_way >= context.settings.queue_limit_jobs:
         context.full_until_s = time.monotonic() + FULL_SECONDS
-        raise _queue_full(context)
+        raise _queue_full(context, too_many)
     if owner:
         await asyncio.to_thread(_check_own_places, context, owner)
     context.uploads_under_way += 1
@@ -141,17 +146,12 @@ def _cannot_be_stored() -> InsufficientStorage:
 def _check_own_places(context: Context, owner: str) -> None:
     places = max(1, int(context.settings.queue_limit_jobs * context.settings.key_queue_fraction))
     if context.services.store.waiting_of(owner) >= places:
-        raise QueueFull(
-            f"{places} diagnoses of this API key are waiting already, as many as may. Try again after the time in "
-            "Retry-After.",
-            headers={"Retry-After": str(context.settings.queue_full_retry_after_seconds)},
-        )
+        raise _queue_full(context, f"{places} diagnoses of this API key are waiting already")
 
 
-def _queue_full(context: Context) -> QueueFull:
+def _queue_full(context: Context, why: str) -> QueueFull:
     return QueueFull(
-        f"{context.settings.queue_limit_jobs} diagnoses are waiting or being uploaded already, as many as may. Try "
-        "again after the time in Retry-After.",
+        f"{why}, as many as may. Try again after the time in Retry-After.",
         headers={"Retry-After": str(context.settings.queue_full_retry_after_seconds)},
     )
 

@@ -12,8 +12,8 @@ from pydantic import BaseModel, Field
 from app.api.answers import model_response
 from app.api.context import context_of
 from app.api.openapi import problems
-from app.api.schemas import at
 from app.errors import NotFound
+from app.jobs.database import at
 from app.jobs.models import Delivery
 from app.jobs.store import decode_cursor, encode_cursor
 

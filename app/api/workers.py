@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from app.api.answers import model_response
 from app.api.context import context_of
-from app.api.schemas import at
+from app.jobs.database import at
 from app.jobs.models import Worker
 
 router = APIRouter(prefix="/workers", tags=["operation"])
@@ -69,8 +69,10 @@ class Workers(BaseModel):
 def list_workers(request: Request) -> Response:
     """The workers that live, what they can do, and the jobs that wait for one that can do more."""
     services = context_of(request).services
-    items = [_summary(worker, silence_s) for worker, silence_s in services.workers.live_with_silence()]
-    unserved = [Unserved(missing=missing, jobs=jobs) for missing, jobs in sorted(services.places.unserved().items())]
+    found = services.workers.live_with_silence()
+    items = [_summary(worker, silence_s) for worker, silence_s in found]
+    waiting = services.places.unserved(worker for worker, _ in found)
+    unserved = [Unserved(missing=missing, jobs=jobs) for missing, jobs in sorted(waiting.items())]
     return model_response(Workers(items=sorted(items, key=lambda item: item.id), unserved=unserved))
 
 

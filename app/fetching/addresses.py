@@ -31,8 +31,11 @@ class Guard:
         self._threads = ThreadPoolExecutor(LOOKUPS, thread_name_prefix="lookup")  # starts them when they are needed
 
     def allows(self, address: Address) -> bool:
-        if self._everything or is_public(address):
-            return True
+        """Whether it may be connected to."""
+        return self._everything or is_public(address) or self.is_named(address)
+
+    def is_named(self, address: Address) -> bool:
+        """Whether it lies in one of the networks that were named."""
         return any(address.version == network.version and address in network for network in self._networks)
 
     async def addresses(self, host: str, port: int) -> list[str]:

@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -86,6 +87,11 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def at(seconds: float | None) -> datetime | None:
+    """A time of the database as an aware datetime."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, tz=UTC)
 
 
 def hits(session: Session, change: sa.Update) -> bool:

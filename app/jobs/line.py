@@ -44,7 +44,7 @@ Shares = Callable[[Session, str], Share]
 
 
 def shares_by_settings(settings: PlacingSettings) -> Shares:
-    """The same share for every owner. The one place to look up what single keys may have."""
+    """The same share for every owner; `app.tenancy.shares` adds what single keys may have."""
     limit = settings.key_concurrency_limit or None
     everybody, nobody = Share(limit, settings.key_priority), Share(None, settings.key_priority)
     return lambda session, owner: everybody if owner else nobody

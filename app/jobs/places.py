@@ -19,7 +19,7 @@ from app.jobs.database import Database, db_now, hits
 from app.jobs.engine import Engine
 from app.jobs.events import record_event, state
 from app.jobs.line import Line
-from app.jobs.models import Diagnosis
+from app.jobs.models import Diagnosis, Worker
 from app.jobs.needs import Abilities, Device, missing, needs_of
 from app.jobs.workers import WorkerRegistry
 
@@ -60,12 +60,12 @@ class Places:
         with self._database.transaction() as session:
             return session.scalar(query)
 
-    def unserved(self) -> dict[str, int]:
-        """Waiting jobs that no living worker can do: how many, by what is missing."""
+    def unserved(self, living: Iterable[Worker]) -> dict[str, int]:
+        """Waiting jobs that none of these workers can do: how many, by what is missing."""
         query = sa.select(Diagnosis.queue, sa.func.count()).where(Diagnosis.status == "queued", Diagnosis.queue != "")
         with self._database.transaction() as session:
             counts = {row[0]: row[1] for row in session.execute(query.group_by(Diagnosis.queue))}
-        everyone = [worker.capabilities for worker in self._workers.live()] if counts else []
+        everyone = [worker.capabilities for worker in living]
         found: Counter[str] = Counter()
         for queue, count in counts.items():
             if (lacking := missing(everyone, queue)) is not None:

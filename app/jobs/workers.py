@@ -77,10 +77,6 @@ class WorkerRegistry:
         """The same, each with the seconds since its last heartbeat."""
         return [(worker, silence_s) for worker, silence_s in self._rows() if not self._is_dead(worker, silence_s)]
 
-    def longest_silence_s(self) -> float:
-        """Seconds since the heartbeat of the living worker that has been silent longest; 0 where none lives."""
-        return max((silence_s for _, silence_s in self.live_with_silence()), default=0.0)
-
     def bury(self) -> list[str]:
         """Remove the rows and lock files of dead workers, and return their ids."""
         dead = [worker.id for worker, silence_s in self._rows() if self._is_dead(worker, silence_s)]

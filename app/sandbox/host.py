@@ -26,7 +26,7 @@ from app.sandbox import custom, endings
 from app.sandbox.channel import Errand
 from app.sandbox.isolation import CANARY, Findings, Level
 from app.sandbox.jobfolder import LOG, REHEARSAL, JobFolder
-from app.sandbox.protocol import HIDDEN, GuestDevice, Limits, Outcome, Task
+from app.sandbox.protocol import COLD, HIDDEN, GuestDevice, Limits, Outcome, Task
 from app.sandbox.settling import settle
 from app.sandbox.supervision import OnProgress, Supervision
 from app.sandbox.warm import IsolationTooWeak, SandboxUnavailable, WarmParent
@@ -47,8 +47,6 @@ PASSABLE = 0o711
 """The mode of a folder that others may pass through to what they know to be there, and not look into."""
 
 Start = Literal["auto", "fork", "spawn"]
-COLD = "--cold"
-"""How a zygote is told to import nothing, so that its guests spawn as good as new."""
 COLD_UIDS = 1000
 """How far from each other the users of the guests of two zygotes lie."""
 
@@ -188,8 +186,8 @@ def _environment(custom_classes_dir: Path | None) -> dict[str, str]:
         "KERAS_HOME": NOWHERE,
         "KERAS_BACKEND": "tensorflow",
         "TF_CPP_MIN_LOG_LEVEL": "3",
-        # One thread is a condition for forking: no pool of BLAS threads, no allocator with a thread of its own.
         **HIDDEN,
+        # One thread is a condition for forking: no pool of BLAS threads, no allocator with a thread of its own.
         "OPENBLAS_NUM_THREADS": "1",
         "JE_ARROW_MALLOC_CONF": "background_thread:false",
         **{name: os.environ[name] for name in PASSED_ON if name in os.environ},

@@ -20,6 +20,10 @@ UNCAGED = 69
 HIDDEN = {"CUDA_VISIBLE_DEVICES": "-1"}
 """What a parent's environment says of GPUs: there are none. A guest puts its own in the place of it."""
 
+COLD = "--cold"
+"""How a parent is told to import nothing: each of its guests does, after the fork. For GPUs that cannot be used once a
+library was forked."""
+
 DEVICE_FAULT, DEVICE_MEMORY = "device_fault", "device_memory"
 """Codes that a guest gives where its GPU went wrong, or has no memory left for it. No codes of the public contract."""
 

@@ -25,7 +25,7 @@ from typing import NoReturn
 
 from app.sandbox import custom, guest, kernel, procfs, rehearsal
 from app.sandbox.channel import Channel, News, Order
-from app.sandbox.protocol import UNCAGED
+from app.sandbox.protocol import COLD, UNCAGED
 from app.sandbox.room import Room
 
 TICK_MS = 250
@@ -36,9 +36,6 @@ ERRANDS: Mapping[str, Work] = {
     "rehearse": rehearsal.rehearse,
     "try_device": rehearsal.try_device,
 }
-
-COLD = "--cold"
-"""Import nothing here: each guest does, after the fork. For GPUs that cannot be used once a library was forked."""
 
 WARM = ("tensorflow", "keras", "h5py", "numpy", "scipy", "pyarrow.csv", "pyarrow.parquet", "encodings.cp437")
 

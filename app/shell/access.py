@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.callers import Role
+from app.callers import USUAL_ROLES, Role
 from app.errors import Problem
+from app.placing import HIGHEST_PRIORITY
 from app.settings import load_settings
 from app.shell.gate import EXIT_INPUT_AT_FAULT
 
@@ -25,20 +26,21 @@ if TYPE_CHECKING:
 keys = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of uploads, results and the database.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-DEFAULT_ROLES = [Role.SUBMIT, Role.READ_OWN]
 
 
 @keys.command("add")
 def add(
     name: Annotated[str, typer.Argument(help="Whom or what it is for.")],
-    role: Annotated[list[Role], typer.Option(help="May be repeated.")] = DEFAULT_ROLES,
+    role: Annotated[list[Role], typer.Option(help="May be repeated.")] = USUAL_ROLES,
     expires_days: Annotated[float | None, typer.Option(min=0, help="Days it is good for; no end, if left out.")] = None,
     owner_of: Annotated[str | None, typer.Option(help="Id of a key whose diagnoses it shares: one it follows.")] = None,
     jobs: Annotated[int | None, typer.Option(min=0, help="Submissions in a period.")] = None,
     upload_bytes: Annotated[int | None, typer.Option("--bytes", min=0, help="Uploaded bytes in a period.")] = None,
     compute_seconds: Annotated[float | None, typer.Option(min=0, help="Seconds of running in a period.")] = None,
     concurrency: Annotated[int | None, typer.Option(min=1, help="Runs at a time.")] = None,
-    priority: Annotated[int, typer.Option(min=-100, max=100, help="Larger runs sooner.")] = 0,
+    priority: Annotated[
+        int, typer.Option(min=0, max=HIGHEST_PRIORITY, help="Highest that a diagnosis may ask for; larger runs sooner.")
+    ] = 0,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -172,7 +174,7 @@ class Stores:
         from app.tenancy.keys import KeyStore
         from app.tenancy.usage import Usages, default_quota
 
-        settings = load_settings() if data_dir is None else load_settings(data_dir=data_dir)
+        settings = load_settings(data_dir=data_dir)
         migrate(settings)
         database = Database(settings)
         self.keys: KeyStore = KeyStore(database)

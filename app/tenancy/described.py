@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator
 
-from app.callers import Quota, Role
+from app.callers import USUAL_ROLES, Quota, Role
 from app.inert import is_seen
+from app.jobs.database import at
 from app.placing import HIGHEST_PRIORITY
 from app.tenancy.keys import NewKey
 from app.tenancy.models import ApiKey, AuditLine
@@ -27,7 +28,7 @@ class KeyRequest(BaseModel):
 
     name: str = Field(min_length=1, max_length=100, description="Whom or what it is for; it stands in the audit log.")
     roles: list[RoleName] = Field(
-        [Role.SUBMIT, Role.READ_OWN],
+        list(USUAL_ROLES),
         min_length=1,
         max_length=len(Role),
         description="What it may do: `submit` and delete its own, `read-own`, `read-all`, `admin`.",
@@ -120,8 +121,3 @@ class AuditEntry(BaseModel):
 def entry_of(line: AuditLine) -> AuditEntry:
     names = [name for name in AuditEntry.model_fields if name != "at"]
     return AuditEntry.model_validate({"at": at(line.at), **{name: getattr(line, name) for name in names}})
-
-
-def at(seconds: float | None) -> datetime | None:
-    """A time of the database as an aware datetime."""
-    return None if seconds is None else datetime.fromtimestamp(seconds, tz=UTC)

@@ -57,9 +57,7 @@ class IssuerGuard(Guard):
         self._encrypted = encrypted
 
     def allows(self, address: Address) -> bool:
-        if self._encrypted:
-            return super().allows(address)
-        return any(address.version == network.version and address in network for network in self._networks)
+        return super().allows(address) if self._encrypted else self.is_named(address)
 
 
 class Issuer:

@@ -36,14 +36,6 @@ class NewKey:
     priority: int = 0
 
 
-@dataclass(frozen=True)
-class RunLimits:
-    """How an owner's jobs are to be run: how many at a time (None: as many as there is room for), and how soon."""
-
-    concurrency_limit: int | None = None
-    priority: int = 0
-
-
 class KeyStore:
     """The keys in the database."""
 
@@ -92,15 +84,9 @@ class KeyStore:
                 session.refresh(key)
             return key
 
-    def run_limits(self, owner: str) -> RunLimits:
-        """How this owner's jobs are to be run, by the newest of its keys that was not revoked."""
-        with self._database.transaction() as session:
-            key = newest_key(session, owner)
-        return RunLimits(key.concurrency_limit, key.priority) if key is not None else RunLimits()
-
 
 def newest_key(session: Session, owner: str) -> ApiKey | None:
-    """The newest of an owner's keys that was not revoked."""
+    """The newest of an owner's keys that was not revoked: its limit and priority are how the owner's jobs are run."""
     keys = sa.select(ApiKey).where(ApiKey.owner == owner, ApiKey.revoked_at.is_(None))
     return session.scalar(keys.order_by(ApiKey.created_at.desc(), ApiKey.id).limit(1))
 

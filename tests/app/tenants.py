@@ -8,21 +8,21 @@ from typing import Any
 
 import httpx2 as httpx
 
-from app.callers import Quota, Role
+from app.callers import USUAL_ROLES, Quota, Role
 from app.jobs.database import Database
 from app.jobs.schema import migrate
 from app.settings import Settings
 from app.tenancy.keys import KeyStore, NewKey
 from tests.app.served import Server
 
-BOTH = (Role.SUBMIT, Role.READ_OWN)
-
 
 def bearer(secret: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {secret}"}
 
 
-def made_key(data_dir: Path, name: str, roles: Collection[Role] = BOTH, **wanted: Any) -> tuple[str, dict[str, str]]:
+def made_key(
+    data_dir: Path, name: str, roles: Collection[Role] = USUAL_ROLES, **wanted: Any
+) -> tuple[str, dict[str, str]]:
     """A key in the database of this folder: its id, and the headers that send it."""
     settings = Settings(data_dir=data_dir)
     migrate(settings)

@@ -14,10 +14,12 @@ from app.callers import Quota, Role
 from app.errors import TooManyRequests
 from app.jobs import ledger
 from app.jobs.database import Database
+from app.jobs.line import Share
 from app.jobs.schema import migrate
 from app.jobs.states import Submission
 from app.settings import Settings
-from app.tenancy.keys import KeyStore, NewKey, RunLimits
+from app.tenancy.keys import KeyStore, NewKey, newest_key
+from app.tenancy.shares import shares_of_keys
 from tests.app.conftest import check_problem
 from tests.app.double import script
 from tests.app.tenants import As, bearer
@@ -171,13 +173,25 @@ def hold_the_quota(settings: Settings) -> None:
 
 
 def test_the_queue_is_told_how_an_owners_jobs_are_to_be_run(tmp_path: Path) -> None:
-    settings = Settings(data_dir=tmp_path)
+    settings = Settings(data_dir=tmp_path, key_concurrency_limit=3, key_priority=4)
     migrate(settings)
-    keys = KeyStore(Database(settings))
+    database = Database(settings)
+    keys, share_of = KeyStore(database), shares_of_keys(settings)
+
+    def own(owner: str) -> tuple[int | None, int] | None:
+        with database.transaction() as session:
+            key = newest_key(session, owner)
+            return None if key is None else (key.concurrency_limit, key.priority)
+
+    def share(owner: str) -> Share:
+        with database.transaction() as session:
+            return share_of(session, owner)
+
     first, _ = keys.add(NewKey("a", frozenset({Role.SUBMIT}), concurrency_limit=2, priority=5), "a test")
-    assert keys.run_limits(first.owner) == RunLimits(2, 5)
+    assert (own(first.owner), share(first.owner)) == ((2, 5), Share(2, 5))
     second, _ = keys.add(NewKey("b", frozenset({Role.SUBMIT}), owner_of=first.id), "a test")
-    assert keys.run_limits(first.owner) == RunLimits(None, 0)
+    assert (own(first.owner), share(first.owner)) == ((None, 0), Share(3, 4))
     keys.revoke(second.id)
-    assert keys.run_limits(first.owner) == RunLimits(2, 5)
-    assert keys.run_limits("nobody") == keys.run_limits("") == RunLimits()
+    assert (own(first.owner), share(first.owner)) == ((2, 5), Share(2, 5))
+    assert own("nobody") is own("") is None
+    assert (share("nobody"), share("")) == (Share(3, 4), Share(None, 4))
