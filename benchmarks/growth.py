@@ -15,7 +15,6 @@ import argparse
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,9 +26,10 @@ import httpx2 as httpx
 import psutil
 import sqlalchemy as sa
 
+from benchmarks.databases import fresh
 from benchmarks.service import ROOT, Service
 from tests.app.double import script
-from tests.cluster.postgres import Postgres, programs
+from tests.cluster.postgres import Postgres
 
 DEARER = 1.25
 """A fifth of scatter is usual on a machine that others use; a cost that grew with the workers would be eight times."""
@@ -147,21 +147,14 @@ def _cpu(process: psutil.Process) -> float:
 @contextmanager
 def installation(workers: int) -> Iterator[Installation]:
     """A fresh one, over an empty database, that ends with the block."""
-    bin_folder = programs()
-    if bin_folder is None:
-        raise SystemExit("PostgreSQL's programs are not here: install Debian's postgresql")
-    with tempfile.TemporaryDirectory() as place, tempfile.TemporaryDirectory() as data:
-        postgres = Postgres(Path(place), bin_folder, shared_preload_libraries="pg_stat_statements")
+    with fresh(shared_preload_libraries="pg_stat_statements") as (postgres, data):
+        postgres.execute("CREATE EXTENSION pg_stat_statements")
+        found = Installation(data, postgres, workers)
         try:
-            postgres.execute("CREATE EXTENSION pg_stat_statements")
-            found = Installation(Path(data), postgres, workers)
-            try:
-                found.start_workers()
-                yield found
-            finally:
-                found.close()
+            found.start_workers()
+            yield found
         finally:
-            postgres.stop()
+            found.close()
 
 
 def measure(workers: int, jobs_each: int, seconds: float, megabytes: float) -> tuple[Spent, Spent, float]:

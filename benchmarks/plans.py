@@ -13,13 +13,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -32,7 +30,7 @@ from app.jobs.states import Ending, Submission
 from app.jobs.store import Filters
 from app.services import Services, prepare
 from app.settings import Settings
-from tests.cluster.postgres import Postgres, programs
+from benchmarks.databases import fresh
 
 DAY_S = 24 * 3600.0
 PER_DAY = 100_000
@@ -236,20 +234,13 @@ def people(services: Services) -> dict[str, Callable[[], object]]:
 @contextmanager
 def filled(history: int) -> Iterator[Services]:
     """Services over a database with so many ended diagnoses."""
-    bin_folder = programs()
-    if bin_folder is None:
-        raise SystemExit("PostgreSQL's programs are not here: install Debian's postgresql")
-    with tempfile.TemporaryDirectory() as place, tempfile.TemporaryDirectory() as data:
-        postgres = Postgres(Path(place), bin_folder, fsync="off")
-        settings = Settings(data_dir=Path(data), database_url=postgres.url)
-        try:
-            prepare(settings)
-            services = Services(settings)
-            fill(services, history)
-            yield services
-            services.close()
-        finally:
-            postgres.stop()
+    with fresh(fsync="off") as (postgres, data):
+        settings = Settings(data_dir=data, database_url=postgres.url)
+        prepare(settings)
+        services = Services(settings)
+        fill(services, history)
+        yield services
+        services.close()
 
 
 def sizes(services: Services) -> list[tuple[str, int, float]]:

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-import threading
 import time
 import uuid
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from functools import cached_property
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
+
+from tests.app.loopback import Loopback, QuietHandler
 
 BUCKET = "ours"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "the-secret-key", "AWS_REGION": "us-east-1"}
@@ -36,7 +35,7 @@ class Kept:
         return f'"{hashlib.md5(self.content).hexdigest()}"'
 
 
-class BucketServer:
+class BucketServer(Loopback):
     """One bucket. `objects` by key; `unfinished` are multipart uploads that nobody completed or aborted."""
 
     def __init__(self, asks_for_keys: bool = True) -> None:
@@ -44,28 +43,12 @@ class BucketServer:
         self.objects: dict[str, Kept] = {}
         self.unfinished: dict[str, dict[int, bytes]] = {}
         self.asked: list[str] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(_handler(self))
 
 
 def _handler(owner: BucketServer) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    class Handler(QuietHandler):
         disable_nagle_algorithm = True
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
 
         def act(self) -> None:
             parts = urlsplit(self.path)

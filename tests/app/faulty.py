@@ -8,9 +8,9 @@ import struct
 import threading
 import time
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+
+from tests.app.loopback import Loopback, QuietHandler
 
 KINDS = ("unavailable", "reset", "lost", "truncated")
 """In turn: 503; the connection reset before the server has seen anything; reset when it has done what was asked; the
@@ -21,7 +21,7 @@ SILENCE_S = 60.0
 HEADERS_OF_ITS_OWN = ("connection", "transfer-encoding", "keep-alive", "content-length")
 
 
-class FaultyProxy:
+class FaultyProxy(Loopback):
     """`every` = 3 spoils each third request, 1 all of them, 0 none, by `kinds` in turn; `spoilt` counts them.
 
     `when` says of a request, "GET /path", whether it counts at all.
@@ -35,9 +35,7 @@ class FaultyProxy:
         self.requests = 0
         self.spoilt: dict[str, int] = dict.fromkeys(KINDS, 0)
         self._lock = threading.Lock()
-        self._server = _Quiet(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        super().__init__(_handler(self))
 
     def fault(self, request: str) -> str | None:
         """What to do to this request."""
@@ -51,31 +49,10 @@ class FaultyProxy:
             self.spoilt[kind] = self.spoilt.get(kind, 0) + 1
             return kind
 
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-class _Quiet(ThreadingHTTPServer):
-    """Clients that are killed break connections; that is no news here."""
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        pass
-
 
 def _handler(owner: FaultyProxy) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    class Handler(QuietHandler):
         disable_nagle_algorithm = True
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
 
         def act(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))

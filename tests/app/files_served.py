@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import gzip
 import ssl
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
+
+from tests.app.loopback import Loopback, QuietHandler
 
 PIECE = b"PK\x03\x04" + bytes(65532)
 BOMB = gzip.compress(bytes(20_000_000))
@@ -18,38 +17,18 @@ ENDLESS_BYTES = 200_000_000
 """Far more than any limit in the tests; a server that is not stopped by then was read to the end."""
 
 
-class FileServer:
+class FileServer(Loopback):
     """`files` by path; `seen` holds path and headers of each request, `sent_bytes` how much of `/endless` was taken."""
 
     def __init__(self, files: dict[str, bytes] | None = None, tls: ssl.SSLContext | None = None) -> None:
         self.files = files or {}
         self.seen: list[tuple[str, dict[str, str]]] = []
         self.sent_bytes = 0
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        if tls is not None:
-            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
-        self.port = int(self._server.server_address[1])
-        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(_handler(self), tls)
 
 
 def _handler(owner: FileServer) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
+    class Handler(QuietHandler):
         def do_GET(self) -> None:
             owner.seen.append((self.path, dict(self.headers.items())))
             self.close_connection = True
