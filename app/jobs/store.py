@@ -80,6 +80,8 @@ class JobStore:
         with self._database.transaction() as session:
             diagnosis = _row(submission)
             diagnosis.priority = self._priority(session, submission)
+            # What is used before the line's lock, as where a run ends: the other way round the two would deadlock.
+            ledger.charge(session, submission)
             self._line.place(session, diagnosis)
             session.add(diagnosis)
             session.flush()
@@ -89,7 +91,6 @@ class JobStore:
                 )
                 session.add(key)
                 session.flush()
-            ledger.charge(session, submission)
             record_event(session, submission.id, "queued", state("queued", "queued", 0.0, submission.note))
             then(session)
             session.refresh(diagnosis)
