@@ -117,7 +117,8 @@ class Fleet:
         """Every accepted job succeeds, with one settlement, and nothing is left of any run."""
         assert len(set(self.ids)) == JOBS
         self.until(lambda: not self.rows("SELECT 1 FROM diagnoses WHERE status IN ('queued', 'running')"), seconds)
-        assert self.rows("SELECT id, attempt, error_code, error_detail FROM diagnoses WHERE status <> 'succeeded'") == []
+        ended = self.rows("SELECT id, attempt, error_code, error_detail FROM diagnoses WHERE status <> 'succeeded'")
+        assert ended == []
         assert dict(self.rows("SELECT status, count(*) FROM diagnoses GROUP BY status")) == {"succeeded": JOBS}
         assert Counter(row[0] for row in self.rows("SELECT diagnosis_id FROM settlements")) == Counter(self.ids)
         self.until(lambda: not any(host.guests() for host in self.hosts), 15)
