@@ -80,6 +80,7 @@ def worker(
     settings = _begin_process("worker", parent_pid, data_dir, devices, guests_per_gpu)
     from app.sandbox.host import Sandbox
     from app.worker.process import run_worker
+    from app.worker.runner import guest_limits
 
     sandbox = Sandbox(
         custom_classes_modules=settings.custom_classes_modules,
@@ -88,6 +89,8 @@ def worker(
         guest_uid_base=settings.guest_uid_base,
         folder=settings.data_dir / "scratch",
         guest_start=settings.guest_start,
+        spare=guest_limits(settings, None) if settings.guest_spare else None,
+        slots=settings.slots,
     )
     run_worker(settings, sandbox)
 

@@ -37,6 +37,11 @@ class PlacingSettings(BaseSettings):
         description="How a guest comes to its libraries. fork: it inherits them. spawn: it loads them itself, some "
         "seconds later. auto: fork, but spawn on GPUs that cannot be used after a fork.",
     )
+    guest_spare: bool = Field(
+        True,
+        description="Keep one guest of the processor warm ahead of its job, in its cage, while a slot is free: small "
+        "models are answered sooner, for some 150 MiB of memory.",
+    )
     device_recheck_seconds: float = Field(
         300.0, gt=0, description="How often a GPU that was withdrawn is looked at again; it comes back where it works."
     )

@@ -2,8 +2,8 @@
 
 Prints the median time of all steps that a guest takes before it looks at an upload, each step's own where it takes a
 tenth of a millisecond, and the time from the order to fork until a guest has written a report without content, through
-the sandbox as shipped. With a model and a batch, also how long their diagnosis takes in it. Run as root and as another
-user: the walls that only root can build cost what the two differ by.
+the sandbox as shipped; then what a guest that waits takes. With a model and a batch, also how long their diagnosis
+takes in it. Run as root and as another user: the walls that only root can build cost what the two differ by.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+import psutil
 
 from app.sandbox import cage
 from app.sandbox.host import REHEARSAL_LIMITS, Sandbox
@@ -86,6 +88,19 @@ def diagnose(sandbox: Sandbox, model: Path, batch: Path) -> str:
     return outcome.kind
 
 
+def waiting_guest() -> str:
+    """How long a guest takes to be warm ahead of its job, and the memory that it holds alone."""
+    with tempfile.TemporaryDirectory() as home:
+        sandbox = Sandbox(spare=LIMITS, folder=Path(home))
+        sandbox.start()
+        began = time.perf_counter()
+        while not (spare := sandbox.spare) or not spare.is_ready:
+            time.sleep(0.01)
+        seconds, bytes_alone = time.perf_counter() - began, psutil.Process(spare.ticket.pid).memory_full_info().uss
+        sandbox.close()
+    return f"a guest that waits: warm after {seconds:.2f} s, {bytes_alone / 2**20:.0f} MiB of its own"
+
+
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -108,6 +123,7 @@ def main() -> None:
         seconds = [timed(lambda: ended.append(diagnose(sandbox, *files))) for _ in range(3)]
         print(f"diagnosis        {median_ms(seconds)}  ({', '.join(ended)})")
     sandbox.close()
+    print(waiting_guest())
 
 
 if __name__ == "__main__":

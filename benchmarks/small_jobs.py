@@ -2,8 +2,9 @@
 
     python -m benchmarks.small_jobs [--singles 20] [--jobs 200]
 
-A model of three batch-normalizing layers and 256 samples. Beside the service the same diagnoses run in one plain Python
-loop, in this process, warm: what is the service's own is the difference.
+A model of three batch-normalizing layers and 256 samples, with a guest that waits for the next job and without one.
+Beside the service the same diagnoses run in one plain Python loop, in this process, warm: what is the service's own is
+the difference.
 """
 
 from __future__ import annotations
@@ -92,6 +93,16 @@ def drain(post: Poster, jobs: int) -> float:
     return time.perf_counter() - began
 
 
+def without_spare(folder: Path, model: Path, batch: Path, count: int, settings: dict[str, Any]) -> float:
+    """Seconds of one job where each has a guest forked for it; the median."""
+    folder.mkdir()
+    server = Service(folder, **settings, guest_threads=1, guest_spare=False)
+    try:
+        return statistics.median(seconds_of(Poster(server.url, model, batch), count))
+    finally:
+        server.stop()
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -102,6 +113,8 @@ def main() -> None:
         folder = Path(place)
         model, batch = write(folder)
         settings = {"reuse_reports": True, "slots": os.cpu_count() or 1, "queue_limit_jobs": asked.jobs + 10}
+        forked = without_spare(folder / "forked", model, batch, asked.singles, settings)
+        print(f"POST /diagnose, no guest waits  {forked:7.3f} s (median of {asked.singles})")
         server = Service(folder, **settings, guest_threads=1)
         try:
             post = Poster(server.url, model, batch)

@@ -19,17 +19,21 @@ Errand = Literal["diagnose", "rehearse", "try_device"]
 
 
 class Order(BaseModel):
-    """Host to zygote: fork a guest for a job, or kill the one that has it."""
+    """Host to zygote: fork a guest for a job, let one that waits begin, or kill the one that has it.
+
+    With `waits` the guest gets warm first and waits for `begin`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    op: Literal["fork", "kill"]
+    op: Literal["fork", "begin", "kill"]
     job: int
     errand: Errand = "diagnose"
     folder: str = ""
     limits: Limits | None = None
     uid: int = 0
     promised: tuple[str, ...] = ()
+    waits: bool = False
 
 
 class News(BaseModel):

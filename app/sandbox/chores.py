@@ -17,9 +17,9 @@ NICENESS = 10
 
 
 def silence(room: Room) -> str:
-    """Turn the standard streams to nothing: TensorFlow's C++ code writes to them freely."""
+    """Turn the standard streams to nothing: TensorFlow's C++ code writes to them freely. Who waits keeps its input."""
     nothing = os.open("/dev/null", os.O_RDWR)
-    for stream in (0, 1, 2):
+    for stream in (1, 2) if room.waits else (0, 1, 2):
         os.dup2(nothing, stream)
     return "no standard streams"
 

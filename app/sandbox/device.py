@@ -1,6 +1,7 @@
-"""Inside: the one GPU that a guest may use, or none. Chosen after the fork and before the first operation.
+"""Inside: the one GPU that a guest may use, or none, and how many threads.
 
-The warm parent sees no device: a driver that was initialized before a fork cannot be used after it.
+Chosen after the fork and before the first operation. The warm parent sees no device: a driver that was initialized
+before a fork cannot be used after it.
 """
 
 from __future__ import annotations
@@ -39,6 +40,15 @@ def use_device(device: GuestDevice | None) -> None:
     if device.memory_bytes:
         share = tf.config.LogicalDeviceConfiguration(memory_limit=max(1, device.memory_bytes // MIB))
         tf.config.set_logical_device_configuration(gpus[0], [share])
+
+
+def use_threads(count: int) -> None:
+    """Bound TensorFlow's pools; before its first operation, as it asks."""
+    import tensorflow as tf
+
+    if count > 0:
+        tf.config.threading.set_intra_op_parallelism_threads(count)
+        tf.config.threading.set_inter_op_parallelism_threads(count)
 
 
 def is_fault(error: BaseException) -> bool:

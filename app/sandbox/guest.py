@@ -17,11 +17,11 @@ from typing import NoReturn
 import analyzers
 from analyzers.errors import AnalysisError
 from analyzers.report import Report
-from app.sandbox import cage, endings
-from app.sandbox.device import is_fault, use_device
+from app.sandbox import cage, endings, warming
+from app.sandbox.device import is_fault, use_device, use_threads
 from app.sandbox.jobfolder import ERROR, IN, LOG, PROGRESS, REPORT, TASK, repaired_name
 from app.sandbox.protocol import DEVICE_FAULT, DEVICE_MEMORY, UNCAGED, GuestError, Task
-from app.sandbox.room import Room
+from app.sandbox.room import Room, leave
 
 LONGEST_LOG = 1 << 16
 LONGEST_DETAIL = 4000
@@ -34,6 +34,8 @@ def live(room: Room, errand: Callable[[Room, list[str]], None]) -> NoReturn:
         held = cage.lock_in(room)
         status = os.EX_SOFTWARE
         faulthandler.enable(_open(room, LOG))
+        if room.waits:
+            warming.wait_warm(room)
         errand(room, held)
         status = os.EX_OK
     except BaseException as error:
@@ -69,15 +71,6 @@ def diagnose(room: Room, held: list[str]) -> None:
     leave_report(room, report.model_copy(update={"id": task.diagnosis_id}))
 
 
-def use_threads(count: int) -> None:
-    """Bound TensorFlow's pools; before its first operation, as it asks."""
-    import tensorflow as tf
-
-    if count > 0:
-        tf.config.threading.set_intra_op_parallelism_threads(count)
-        tf.config.threading.set_inter_op_parallelism_threads(count)
-
-
 def leave_report(room: Room, report: Report) -> None:
     """Leave the report for the host."""
     leave(room, REPORT, report.model_dump_json())
@@ -98,13 +91,6 @@ class Progress:
 
 def _open(room: Room, name: str) -> int:
     return os.open(room.out / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-
-
-def leave(room: Room, name: str, text: str) -> None:
-    """Write a file whole or not at all."""
-    draft = room.out / f"{name}.part"
-    draft.write_text(text, encoding="utf-8")
-    os.rename(draft, room.out / name)
 
 
 def _confession(error: BaseException, room: Room) -> GuestError:

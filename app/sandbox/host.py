@@ -16,20 +16,22 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 import app
 from app.locks import locked
-from app.sandbox import custom, endings
+from app.sandbox import custom, endings, spares
 from app.sandbox.channel import Errand
 from app.sandbox.isolation import CANARY, Findings, Level
 from app.sandbox.jobfolder import LOG, REHEARSAL, JobFolder
 from app.sandbox.protocol import COLD, HIDDEN, GuestDevice, Limits, Outcome, Task
 from app.sandbox.settling import settle
+from app.sandbox.spares import Spare, Spares
 from app.sandbox.supervision import OnProgress, Supervision
-from app.sandbox.warm import IsolationTooWeak, SandboxUnavailable, WarmParent
+from app.sandbox.warm import IsolationTooWeak, SandboxUnavailable, Ticket, WarmParent
 from app.settings import GUEST_UID_BASE
 
 __all__ = ["IsolationTooWeak", "Sandbox", "SandboxUnavailable"]
@@ -41,7 +43,10 @@ NOWHERE = "/dev/null/nowhere"
 """A home that nobody can make, not even root, so that nothing is read from or left in one."""
 
 REHEARSAL_PREFIX = "rehearsal-"
-"""How folders of first guests are called: one that nobody has locked is left of a process that was killed."""
+"""How folders of first guests are called."""
+
+LOCKED_PREFIXES = (REHEARSAL_PREFIX, spares.PREFIX)
+"""How folders of guests without a job begin: one that nobody has locked is left of a process that was killed."""
 
 PASSABLE = 0o711
 """The mode of a folder that others may pass through to what they know to be there, and not look into."""
@@ -57,7 +62,8 @@ class Sandbox:
     """Runs guests, several at once, from any thread. `isolation` says what holds them, as found out at the start.
 
     Below the level that is required it does not start. The first of the users that guests become is `guest_uid_base`,
-    0 for none, and where job folders will be is `folder`, the system's temporary folder unless told.
+    0 for none, and where job folders will be is `folder`, the system's temporary folder unless told. With `spare` one
+    guest is kept warm for the next job that has these limits, while fewer than `slots` run.
     """
 
     def __init__(
@@ -70,12 +76,16 @@ class Sandbox:
         guest_uid_base: int = GUEST_UID_BASE,
         folder: Path | None = None,
         guest_start: Start = "auto",
+        spare: Limits | None = None,
+        slots: int = 1,
     ) -> None:
         self._python = python
         self._start = guest_start
         self._required, self._guest_uid_base, self._folder = isolation_required, guest_uid_base, folder
         self._environment = _environment(custom_classes_dir) | custom.as_environment(custom_classes_modules)
         self._lock = threading.Lock()
+        self._running, self._slots = 0, slots
+        self._spares = Spares(None if guest_start == "spawn" else spare, folder)
         self._parents: dict[bool, WarmParent] = {}
         self._cold_devices: set[str] = set()
         self._closed = False
@@ -83,7 +93,7 @@ class Sandbox:
 
     def start(self) -> None:
         """Start the zygote and prove with one guest that guests run and are held; `SandboxUnavailable` otherwise."""
-        self._parent_for(None)
+        self._stock(self._parent_for(None), None)
 
     def check(self, device: GuestDevice) -> str | None:
         """Try a GPU by a small guest; None where it works, else why it does not.
@@ -113,8 +123,8 @@ class Sandbox:
         """Run one diagnosis to its end, however it ends."""
         parent = self._parent_for(limits.device)
         try:
-            with JobFolder(job_folder, task) as folder:
-                with Supervision(parent, folder, limits) as supervision:
+            with self._busy(parent, limits), self._place(parent, job_folder, task, limits) as (folder, waiting):
+                with Supervision(parent, folder, limits, waiting) as supervision:
                     end = supervision.run("diagnose", on_progress, should_stop)
                 if isinstance(end, int):
                     end = settle(end, folder, limits, self.isolation, supervision.kernel_killed)
@@ -127,8 +137,44 @@ class Sandbox:
         used = {"peak_memory_bytes": supervision.peak, "seconds": supervision.seconds, "device_fault": fault}
         return end.model_copy(update=used)
 
+    @contextmanager
+    def _busy(self, parent: WarmParent, limits: Limits) -> Iterator[None]:
+        """Count a run. While a place is free beside it, and after it, a guest is made for the next one."""
+        with self._lock:
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running -= 1
+            self._stock(parent, limits.device)
+
+    def _stock(self, parent: WarmParent, device: GuestDevice | None) -> None:
+        if device is None and self._running < self._slots:
+            self._spares.stock(parent)
+
+    @contextmanager
+    def _place(
+        self, parent: WarmParent, job_folder: Path, task: Task, limits: Limits
+    ) -> Iterator[tuple[JobFolder, Ticket | None]]:
+        """The folder in which a job is run, and the guest that waits there, if one does."""
+        spare = self._spares.take(parent, limits, job_folder)
+        self._stock(parent, limits.device)
+        if spare is not None:
+            with spare.given(job_folder, task):
+                yield spare.folder, spare.ticket
+        else:
+            with JobFolder(job_folder, task) as folder:
+                yield folder, None
+
+    @property
+    def spare(self) -> Spare | None:
+        """The guest that waits for the next job, warm or not yet."""
+        return self._spares.waiting
+
     def close(self) -> None:
         """Kill all guests and the zygote. Runs under way end as crashed."""
+        self._spares.close()
         with self._lock:
             self._closed = True
             for parent in self._parents.values():

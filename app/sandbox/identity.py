@@ -12,6 +12,7 @@ from pathlib import Path
 
 from app.sandbox import kernel
 from app.sandbox.isolation import NETWORK, USER
+from app.sandbox.jobfolder import let_read
 from app.sandbox.protocol import MOST_THREADS
 from app.sandbox.room import Room, packages
 
@@ -20,11 +21,7 @@ NEEDED = (kernel.CHOWN, kernel.DAC_OVERRIDE, kernel.FOWNER, kernel.KILL, kernel.
 
 
 def hand_over(room: Room) -> str | None:
-    """Give the guest's user its folders and let its group read the uploads. Before the view makes them read-only.
-
-    Uploads are links to files that the service keeps. Their owner and group are left alone, they are only made
-    readable: who may read them is settled by the folders that they lie in, which nobody else may pass.
-    """
+    """Give the guest's user its folders and let its group read the uploads. Before the view makes them read-only."""
     if room.uid == 0 or not kernel.may(*NEEDED):
         return None
     try:
@@ -37,10 +34,7 @@ def hand_over(room: Room) -> str | None:
         if path.exists():
             os.chown(path, -1, room.uid)
             os.chmod(path, mode)
-    for upload in room.uploads.glob("*"):
-        mode = upload.stat().st_mode
-        if not mode & stat.S_IROTH:
-            os.chmod(upload, stat.S_IMODE(mode) | stat.S_IROTH)
+    let_read(room.uploads)
     return None
 
 

@@ -19,6 +19,9 @@ from app.sandbox.protocol import ProgressLine, Task
 IN, OUT, SCRATCH = "in", "out", "scratch"
 TASK, PROGRESS, REPORT, ERROR, LOG = "task.json", "progress.jsonl", "report.json", "error.json", "guest.log"
 REHEARSAL = "rehearsal.json"
+READY = "ready"
+"""What a guest that waits leaves when it is warm."""
+
 KEPT = frozenset({PROGRESS, REPORT, ERROR, LOG})
 MOST_ENTRIES = 20_000
 MOST_PROGRESS, LONGEST_PROGRESS = 1 << 18, 1 << 16
@@ -37,9 +40,7 @@ class JobFolder:
     """One job's folder while its guest runs and until the host has taken what it wants."""
 
     def __init__(self, path: Path, task: Task) -> None:
-        for name in (task.model_file, task.batch_file):
-            if name != Path(name).name:
-                raise ValueError("file names in a task are plain names inside the job's in/ folder")
+        _check_names(task)
         self.path = path.resolve()
         self.task = task
         self._progress_read = 0
@@ -60,6 +61,14 @@ class JobFolder:
         os.close(self._out)
         os.close(self._top)
         discard(self.path / SCRATCH)
+
+    def assign(self, task: Task) -> None:
+        """Give the guest that lives here already its task: into the file that it may read, not in place of it."""
+        _check_names(task)
+        self.task = task
+        descriptor = os.open(TASK, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._top)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(task.model_dump_json())
 
     def tidy(self) -> None:
         """Remove all that a guest left in `out/` except files under the agreed names."""
@@ -134,6 +143,24 @@ class JobFolder:
                 if entries > MOST_ENTRIES:
                     return 1 << 62
         return total
+
+
+def let_read(uploads: Path) -> None:
+    """Make uploads readable for a guest's user.
+
+    They are links to files that the service keeps. Their owner and group are left alone: who may read them is settled
+    by the folders that they lie in, which nobody else may pass.
+    """
+    for upload in uploads.glob("*"):
+        mode = upload.stat().st_mode
+        if not mode & stat.S_IROTH:
+            os.chmod(upload, stat.S_IMODE(mode) | stat.S_IROTH)
+
+
+def _check_names(task: Task) -> None:
+    for name in (task.model_file, task.batch_file):
+        if name != Path(name).name:
+            raise ValueError("file names in a task are plain names inside the job's in/ folder")
 
 
 def _progress(text: bytes) -> ProgressLine | None:

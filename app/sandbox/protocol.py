@@ -24,6 +24,9 @@ COLD = "--cold"
 """How a parent is told to import nothing: each of its guests does, after the fork. For GPUs that cannot be used once a
 library was forked."""
 
+BEGIN = b"b"
+"""What a guest that waits reads from its standard input when its task and its uploads are there."""
+
 DEVICE_FAULT, DEVICE_MEMORY = "device_fault", "device_memory"
 """Codes that a guest gives where its GPU went wrong, or has no memory left for it. No codes of the public contract."""
 

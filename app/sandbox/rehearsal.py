@@ -12,11 +12,10 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-from app.sandbox.device import use_device
-from app.sandbox.guest import leave, use_threads
+from app.sandbox.device import use_device, use_threads
 from app.sandbox.isolation import CANARY, Findings
 from app.sandbox.jobfolder import REHEARSAL
-from app.sandbox.room import Room
+from app.sandbox.room import Room, leave
 
 TRIED_SIDE = 1024
 """Of a square matrix of ones: 4 MiB, and every entry of its square is this number, in half precision too."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,8 @@ class Room:
     """One guest's place.
 
     `uid` is the user and group that it is to become, no other guest's that lives at the same time, 0 for none.
-    `promised` are the layers in words that the first guest had and this one must have too.
+    `promised` are the layers in words that the first guest had and this one must have too. Whoever `waits` is told to
+    begin by its standard input.
     """
 
     folder: Path
@@ -24,6 +26,7 @@ class Room:
     parent: int
     uid: int = 0
     promised: tuple[str, ...] = ()
+    waits: bool = False
 
     @property
     def uploads(self) -> Path:
@@ -44,6 +47,13 @@ class Room:
     def scratch(self) -> Path:
         """Where the guest may write what it likes."""
         return self.folder / SCRATCH
+
+
+def leave(room: Room, name: str, text: str) -> None:
+    """Write a file of a guest's for the host, whole or not at all."""
+    draft = room.out / f"{name}.part"
+    draft.write_text(text, encoding="utf-8")
+    os.rename(draft, room.out / name)
 
 
 def packages() -> list[Path]:

@@ -22,12 +22,14 @@ OnProgress = Callable[[str, float, str | None], None]
 
 
 class Supervision:
-    """Use as a context: whatever is raised inside, the guest is gone afterwards."""
+    """Use as a context: whatever is raised inside, the guest is gone afterwards. `waiting` is one that is there already
+    and waits to begin.
+    """
 
-    def __init__(self, parent: WarmParent, folder: JobFolder, limits: Limits) -> None:
+    def __init__(self, parent: WarmParent, folder: JobFolder, limits: Limits, waiting: Ticket | None = None) -> None:
         self._parent, self._folder, self._limits = parent, folder, limits
-        self._ticket: Ticket | None = None
-        self._ended = True
+        self._ticket = self._waiting = waiting
+        self._ended = waiting is None
         self.kernel_killed = False
         self.peak = 0
         self.seconds = 0.0
@@ -44,20 +46,30 @@ class Supervision:
     def run(self, errand: Errand, on_progress: OnProgress, should_stop: Callable[[], bool]) -> Outcome | int:
         """Wait for the guest's end: its wait status where it ended by itself, else why it was ended."""
         kills_before = procfs.kernel_oom_kills()
-        self._ticket = self._parent.fork(errand, str(self._folder.path), self._limits)
-        self._ended = False
-        started = _next(self._ticket, PATIENCE)
+        if self._waiting is not None:
+            ticket = self._waiting
+            self._parent.begin(ticket)
+        else:
+            ticket = self._ticket = self._parent.fork(errand, str(self._folder.path), self._limits)
+            self._ended = False
+            if (lost := self._not_started(ticket)) is not None:
+                return lost
+        # The first guest tries to start a process, and is to tell of it where it can.
+        watch = Watch(ticket.pid, self._folder, self._limits, should_stop, alone=errand != "rehearse")
+        result = self._attend(ticket, watch, on_progress)
+        self.peak, self.seconds = watch.peak, watch.seconds
+        self.kernel_killed = procfs.kernel_oom_kills() > kills_before
+        return result
+
+    def _not_started(self, ticket: Ticket) -> Outcome | None:
+        """Wait for the fork; None where the guest lives."""
+        started = _next(ticket, PATIENCE)
         if started is None or not self._parent.alive:
             return self._lost()
         if started.event == "failed":
             self._ended = True
             return endings.helper_gone()
-        # The first guest tries to start a process, and is to tell of it where it can.
-        watch = Watch(started.pid, self._folder, self._limits, should_stop, alone=errand != "rehearse")
-        result = self._attend(self._ticket, watch, on_progress)
-        self.peak, self.seconds = watch.peak, watch.seconds
-        self.kernel_killed = procfs.kernel_oom_kills() > kills_before
-        return result
+        return None
 
     def _attend(self, ticket: Ticket, watch: Watch, on_progress: OnProgress) -> Outcome | int:
         while True:

@@ -78,8 +78,8 @@ class WarmParent:
         if self._gone.is_set():
             raise SandboxUnavailable(f"the zygote did not start: {self._failure}")
 
-    def fork(self, errand: Errand, folder: str, limits: Limits) -> Ticket:
-        """Order a guest; what becomes of it arrives at the ticket."""
+    def fork(self, errand: Errand, folder: str, limits: Limits, *, waits: bool = False) -> Ticket:
+        """Order a guest; what becomes of it arrives at the ticket. One that `waits` gets warm until `begin`."""
         with self._lock:
             taken = {ticket.slot for ticket in self._tickets.values()}
             slot = next(number for number in itertools.count() if number not in taken)
@@ -95,11 +95,16 @@ class WarmParent:
                 limits=limits,
                 uid=uid,
                 promised=self.promised,
+                waits=waits,
             )
         )
         if self._gone.is_set():
             ticket.news.put(News(event="failed", job=ticket.job))
         return ticket
+
+    def begin(self, ticket: Ticket) -> None:
+        """Let a guest that waits do its errand."""
+        self._send(Order(op="begin", job=ticket.job))
 
     def kill(self, ticket: Ticket) -> None:
         """Have the guest and everything it started killed; its `ended` follows."""

@@ -25,7 +25,7 @@ from typing import NoReturn
 
 from app.sandbox import custom, guest, kernel, procfs, rehearsal
 from app.sandbox.channel import Channel, News, Order
-from app.sandbox.protocol import COLD, UNCAGED
+from app.sandbox.protocol import BEGIN, COLD, UNCAGED
 from app.sandbox.room import Room
 
 TICK_MS = 250
@@ -81,13 +81,17 @@ class Zygote:
         self._channel, self._errands, self._cold = channel, errands, cold
         self._pid = os.getpid()
         self._guests: dict[int, tuple[int, int]] = {}  # job: (pid, descriptor that becomes readable at its end)
+        self._gates: dict[int, int] = {}  # job: descriptor by which a guest that waits is told to begin
         self._poll = select.poll()
         self._poll.register(channel, select.POLLIN)
 
     def serve(self) -> None:
         """Work until the host hangs up, then leave nobody behind."""
         while True:
-            ready = {descriptor for descriptor, _ in self._poll.poll(TICK_MS if self._guests else None)}
+            ready = {
+                descriptor
+                for descriptor, _ in self._poll.poll(TICK_MS if self._guests.keys() - self._gates.keys() else None)
+            }
             if self._channel.fileno() in ready:
                 lines = self._channel.receive()
                 if lines is None:
@@ -106,6 +110,8 @@ class Zygote:
     def _obey(self, order: Order) -> None:
         if order.op == "kill":
             self._kill(order.job)
+        elif order.op == "begin":
+            self._begin(order.job)
         else:
             self._fork(order)
 
@@ -113,21 +119,37 @@ class Zygote:
         check_forkable()
         if order.limits is None:
             raise ValueError("an order to fork needs limits")
-        room = Room(Path(order.folder), order.limits, self._pid, order.uid, order.promised)
+        room = Room(Path(order.folder), order.limits, self._pid, order.uid, order.promised, order.waits)
+        theirs, ours = os.pipe() if order.waits else (None, None)
         try:
             pid = os.fork()
         except OSError as error:
             # The machine has no room for one more process: that costs this job only.
             self._report(News(event="failed", job=order.job, reason=str(error)))
-            return
+            pid = None
         if pid == 0:
+            if theirs is not None:
+                os.dup2(theirs, 0)
             if self._cold:
                 _warm_up_alone()
             guest.live(room, self._errands[order.errand])
+        _close(theirs)
+        if pid is None:
+            _close(ours)
+            return
+        if ours is not None:
+            self._gates[order.job] = ours
         watched = os.pidfd_open(pid)
         self._guests[order.job] = (pid, watched)
         self._poll.register(watched, select.POLLIN)
         self._channel.send(News(event="started", job=order.job, pid=pid))
+
+    def _begin(self, job: int) -> None:
+        """Let a guest that waits begin. Where it has ended meanwhile, its end is told as any other."""
+        if (gate := self._gates.pop(job, None)) is not None:
+            with contextlib.suppress(OSError):
+                os.write(gate, BEGIN)
+            os.close(gate)
 
     def _kill(self, job: int) -> None:
         """Kill a guest and its group. It is not reaped yet, so its number cannot mean another process."""
@@ -138,6 +160,7 @@ class Zygote:
 
     def _reap(self, job: int) -> None:
         pid, watched = self._guests.pop(job)
+        _close(self._gates.pop(job, None))
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
         _kill_group(pid)
         _, status = os.waitpid(pid, 0)
@@ -158,6 +181,11 @@ class Zygote:
             for pid in strays:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
+
+
+def _close(descriptor: int | None) -> None:
+    if descriptor is not None:
+        os.close(descriptor)
 
 
 def _children() -> list[int]:

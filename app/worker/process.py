@@ -20,7 +20,7 @@ import structlog
 from app.jobs.engine import WorkerLoop
 from app.kin import EXIT_NO_DEVICE, EXIT_NOT_ISOLATED
 from app.locks import is_abandoned
-from app.sandbox.host import REHEARSAL_PREFIX, IsolationTooWeak
+from app.sandbox.host import LOCKED_PREFIXES, IsolationTooWeak
 from app.services import Services, Upkeep, prepare
 from app.settings import Settings
 from app.traces import end_traces
@@ -148,12 +148,12 @@ class WorkerProcess:
 
 
 def clear_dead_scratch(scratch: Path, services: Services) -> None:
-    """Remove folders of runs and rehearsals that are over: what a worker that was killed has left."""
+    """Remove folders of runs, rehearsals and waiting guests that are over: what a worker that was killed has left."""
     if not scratch.is_dir():
         return
     for folder in scratch.iterdir():
         diagnosis_id, _, attempt = folder.name.rpartition("-")
-        if folder.name.startswith(REHEARSAL_PREFIX):
+        if folder.name.startswith(LOCKED_PREFIXES):
             is_over = is_abandoned(folder)
         else:
             is_over = attempt.isdigit() and not services.lifecycle.is_running(diagnosis_id, int(attempt))

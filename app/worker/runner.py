@@ -29,6 +29,7 @@ from app.reference import CAUSES, reference
 from app.sandbox.host import SandboxUnavailable
 from app.sandbox.protocol import GuestDevice, Limits, Outcome, Task
 from app.services import Services
+from app.settings import Settings
 from app.traces import span
 from app.worker.care import guest_device
 from app.worker.deferral import NO_ROOM, Deferral
@@ -137,7 +138,7 @@ class JobRunner:
     def _execute(self, claim: Claim, folder: Path, device: Device, run: RunTrace) -> Outcome:
         self._fill(claim, folder)
         watch = _Watch(self._services, claim, self._shutting_down, run)
-        limits = self._limits(None if claim.device == "cpu" else guest_device(device))
+        limits = guest_limits(self._services.settings, None if claim.device == "cpu" else guest_device(device))
         outcome = self._sandbox.run(
             folder, _task(claim), limits, on_progress=watch.on_progress, should_stop=watch.should_stop
         )
@@ -152,17 +153,6 @@ class JobRunner:
             Upload(claim.batch_file, claim.batch_bytes, claim.batch_sha256),
         ):
             self._services.blobs.fetch_upload(claim.id, upload, folder / "in" / upload.name)
-
-    def _limits(self, device: GuestDevice | None) -> Limits:
-        settings = self._services.settings
-        return Limits(
-            memory_bytes=settings.guest_memory_limit_bytes,
-            wall_seconds=settings.job_deadline_seconds,
-            output_bytes=settings.guest_output_limit_bytes,
-            cpu_seconds=settings.guest_cpu_limit_seconds,
-            threads=settings.guest_threads,
-            device=device,
-        )
 
     def _conclude(self, claim: Claim, folder: Path, outcome: Outcome, run: RunTrace) -> None:
         log.info("run_ended", kind=outcome.kind, code=outcome.code, limit=outcome.limit)
@@ -218,6 +208,18 @@ class JobRunner:
         if repaired is not None:
             self._services.blobs.put_output(claim.id, claim.attempt, REPAIRED, repaired)
         self._services.blobs.put_output(claim.id, claim.attempt, REPORT, completed)
+
+
+def guest_limits(settings: Settings, device: GuestDevice | None) -> Limits:
+    """What the guest of one job may use up."""
+    return Limits(
+        memory_bytes=settings.guest_memory_limit_bytes,
+        wall_seconds=settings.job_deadline_seconds,
+        output_bytes=settings.guest_output_limit_bytes,
+        cpu_seconds=settings.guest_cpu_limit_seconds,
+        threads=settings.guest_threads,
+        device=device,
+    )
 
 
 class _Watch:

@@ -15,7 +15,7 @@ from app.sandbox.device import DeviceUnusable
 from app.sandbox.isolation import Findings
 from app.sandbox.jobfolder import REHEARSAL, TASK
 from app.sandbox.protocol import Task
-from app.sandbox.room import Room
+from app.sandbox.room import Room, leave
 from tests.sandbox.reports import a_report
 
 COLD = zygote.COLD in sys.argv
@@ -30,7 +30,7 @@ def try_device(room: Room, held: list[str]) -> None:
     assert device is not None
     if "broken" in device.visible or ("cold" in device.visible and not COLD):
         raise DeviceUnusable("it was initialized before the fork")
-    guest.leave(room, REHEARSAL, Findings(held=held, escaped=[]).model_dump_json())
+    leave(room, REHEARSAL, Findings(held=held, escaped=[]).model_dump_json())
 
 
 def act(room: Room, held: list[str]) -> None:
