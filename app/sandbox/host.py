@@ -48,6 +48,11 @@ REHEARSAL_PREFIX = "rehearsal-"
 LOCKED_PREFIXES = (REHEARSAL_PREFIX, spares.PREFIX)
 """How folders of guests without a job begin: one that nobody has locked is left of a process that was killed."""
 
+QUIET_SECONDS = 0.3
+"""So long after a run no other has begun before a guest is made for the next one: where jobs wait they come at once,
+and would share the processor with it.
+"""
+
 PASSABLE = 0o711
 """The mode of a folder that others may pass through to what they know to be there, and not look into."""
 
@@ -84,7 +89,7 @@ class Sandbox:
         self._required, self._guest_uid_base, self._folder = isolation_required, guest_uid_base, folder
         self._environment = _environment(custom_classes_dir) | custom.as_environment(custom_classes_modules)
         self._lock = threading.Lock()
-        self._running, self._slots = 0, slots
+        self._running, self._begun, self._slots = 0, 0, slots
         self._spares = Spares(None if guest_start == "spawn" else spare, folder)
         self._parents: dict[bool, WarmParent] = {}
         self._cold_devices: set[str] = set()
@@ -139,15 +144,23 @@ class Sandbox:
 
     @contextmanager
     def _busy(self, parent: WarmParent, limits: Limits) -> Iterator[None]:
-        """Count a run. While a place is free beside it, and after it, a guest is made for the next one."""
+        """Count a run. While a place is free beside it, or some time after it, a guest is made for the next one."""
         with self._lock:
             self._running += 1
+            self._begun += 1
         try:
             yield
         finally:
             with self._lock:
                 self._running -= 1
-            self._stock(parent, limits.device)
+            if limits.device is None:
+                later = threading.Timer(QUIET_SECONDS, self._stock_if_quiet, (parent, self._begun))
+                later.daemon = True
+                later.start()
+
+    def _stock_if_quiet(self, parent: WarmParent, begun: int) -> None:
+        if self._begun == begun:
+            self._stock(parent, None)
 
     def _stock(self, parent: WarmParent, device: GuestDevice | None) -> None:
         if device is None and self._running < self._slots:
