@@ -41,7 +41,8 @@ done
 [ -x .venv/bin/python ] || make_venv "$(find_python)"
 echo "Installing the locked environment ($set_name) into .venv ..."
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
-.venv/bin/uv pip install --quiet --python .venv/bin/python --require-hashes -r "$lock"
+# Compiled now, for all: the parent of guests writes no bytecode, and would compile TensorFlow anew at every start.
+.venv/bin/uv pip install --quiet --compile-bytecode --python .venv/bin/python --require-hashes -r "$lock"
 # The project itself, importable from the checkout, without asking an index again.
 .venv/bin/python tools/link.py
 echo "$stamp" > ".venv/.installed-$set_name"
