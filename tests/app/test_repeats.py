@@ -5,20 +5,33 @@ from __future__ import annotations
 import sqlite3
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from app.settings import Settings
 from app.worker.edition import edition_of
+from tests.app.conftest import QUICK
 from tests.app.double import script
 from tests.app.served import Server
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("repeats") / "data", reuse_reports=True, **QUICK)
+    yield server.wait_ready()
+    server.stop()
+
+
 @pytest.fixture
-def reusing(start: Callable[..., Server]) -> Server:
-    return start(reuse_reports=True)
+def reusing(shared: Server) -> Server:
+    """The server without any diagnosis; what it logged before does not count."""
+    for job in shared.get("/diagnoses", params={"limit": 100}).json()["items"]:
+        assert shared.client.delete(f"/diagnoses/{job['id']}").status_code == 204
+    runs(shared)
+    shared.log.clear()
+    return shared
 
 
 def runs(server: Server) -> list[str]:
