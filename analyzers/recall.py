@@ -5,7 +5,8 @@ differs. A `Recall` keeps what every layer gave, call by call; a later pass is s
 computed from there on. The order of calls is that of the program, so whatever a model is made of, all that comes before
 a call in that order is the same; layers inside of layers are served too, sums between layers are computed again.
 
-Kept for `limit_bytes` at most: beyond, everything is forgotten and passes are run whole.
+Kept for `limit_bytes` at most: beyond, other windows are forgotten; where one alone is more, passes are run whole. A
+pass over a functional model holds all that its layers gave until its end, so that keeping it takes no more at the peak.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ import tensorflow as tf
 from analyzers.subjects.families import is_a
 from analyzers.subjects.keras_model import KerasSubject, children
 
-LIMIT_BYTES = 1 << 29
-"""512 MiB: ResNet-50 on three images of 224 x 224 takes 410. A default guest has four times that to spare."""
+LIMIT_BYTES = 3 << 29
+"""1.5 GiB: ten images of 224 x 224 in ResNet-50, 137 MB each. A default guest has that to spare twice."""
 
 
 class Recall:
@@ -34,7 +35,7 @@ class Recall:
         self._windows: dict[int, list[tuple[Any, Any]]] = {}
         self._record: list[tuple[Any, Any]] = []
         self._at = self._stop = 0
-        self._keep = False
+        self._keep = self._full = False
 
     def __enter__(self) -> Recall:
         self._before = [(x, vars(x).get("call")) for x in self._layers]
@@ -50,17 +51,24 @@ class Recall:
                 object.__setattr__(layer, "call", before)
         self._windows.clear()
 
-    def begin(self, window: int, until: Any, keep: bool) -> None:
-        """Before a pass over one window: serve calls up to the first one of the layer `until`, None: none at all.
+    @property
+    def is_full(self) -> bool:
+        """Whether one window is more than it may keep, so that it keeps nothing."""
+        return self._full
 
-        `keep`: remember what is computed from there on, in place of what was remembered.
+    def holds(self, window: int) -> bool:
+        """Whether anything is remembered of a window."""
+        return bool(self._windows.get(window))
+
+    def begin(self, window: int, until: Any) -> None:
+        """Before a pass over one window: serve calls up to the first one of the layer `until`, None: none at all. What
+        is computed from there on is remembered, in place of what was.
         """
         self._record = self._windows.setdefault(window, [])
         numbers = (i for i, (layer, _) in enumerate(self._record) if layer is until)
         self._at, self._stop = 0, next(numbers, 0)
-        self._keep = keep and self._bytes <= self._limit_bytes
-        if self._keep:
-            self._forget(self._stop)
+        self._keep = not self._full
+        self._forget(self._record, self._stop)
 
     def _remembering(self, layer: Any, original: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -78,14 +86,16 @@ class Recall:
     def _remember(self, layer: Any, outputs: Any) -> None:
         self._record.append((layer, outputs))
         self._bytes += _bytes(outputs)
-        if self._bytes > self._limit_bytes or not tf.executing_eagerly():  # in a graph nothing has a value to keep
-            self._keep, self._stop = False, 0
+        if self._bytes > self._limit_bytes:
             for record in self._windows.values():
-                record.clear()
+                self._forget(record, 0 if record is not self._record else len(record))
+        if self._bytes > self._limit_bytes or not tf.executing_eagerly():  # in a graph nothing has a value to keep
+            self._full, self._keep, self._stop = True, False, 0
+            self._forget(self._record, 0)
 
-    def _forget(self, start: int) -> None:
-        self._bytes -= sum(_bytes(outputs) for _, outputs in self._record[start:])
-        del self._record[start:]
+    def _forget(self, record: list[tuple[Any, Any]], start: int) -> None:
+        self._bytes -= sum(_bytes(outputs) for _, outputs in record[start:])
+        del record[start:]
 
 
 def _bytes(outputs: Any) -> int:

@@ -61,6 +61,7 @@ def cost(name: str, size: int, samples: int) -> Cost:
     model, x = trained(name, size, samples)
     with Observer(KerasSubject(model), Batch([x], None, None, ["x"], ["y"]), samples, seed=0) as observer:
         inference = observer.run(Setting())
+        observer.merge()  # as a diagnosis does once it has seen that samples do not depend on their company
         statistics = observer.run(Setting(batch_statistics=True, record=True))
         layers = dict.fromkeys(statistics.seen, 1.0)
         took, found = seconds(lambda: attribution.attribute(observer, inference, statistics, layers))

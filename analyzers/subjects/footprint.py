@@ -67,6 +67,11 @@ def check_outputs(model: Any, batch_size: int, limit_bytes: int | None) -> None:
             )
 
 
+def outputs_bytes(model: Any) -> int:
+    """What all layers of a Keras model give for one sample together; 0 where no shape is known."""
+    return sum(_bytes_a_sample(tensor) for layer in _parts(model) for tensor in _outputs(layer))
+
+
 class _Scales:
     """Adds up the bytes of weights before they are made."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -48,13 +50,45 @@ def test_many_layers_cost_few_passes() -> None:
     order = [f"n{i}" for i in range(100)]
     true = np.zeros(100)
     true[[3, 50, 97]] = 0.2, 0.5, 0.3
-    asked = []
 
-    def worth(count: int) -> float:
-        asked.append(count)
-        return float(true[:count].sum())
+    class Costs:
+        spent = 0.0
 
-    shares, unresolved = attribution._bisect(order, dict.fromkeys(order, 1.0), worth)
+        def cost(self, count: int) -> float:
+            return 1.0
+
+    costs = Costs()
+
+    def worth(counts: Sequence[int]) -> dict[int, float]:
+        costs.spent += len(counts)
+        return {count: float(true[:count].sum()) for count in counts}
+
+    shares, unresolved = attribution._bisect(order, dict.fromkeys(order, 1.0), worth, costs)
     np.testing.assert_allclose(list(shares.values()), true, atol=1e-9)
-    assert len(asked) <= attribution.PASSES
+    assert costs.spent <= attribution.PASSES
     assert unresolved == pytest.approx(0.0, abs=1e-12)
+
+
+def test_the_largest_groups_are_opened_first() -> None:
+    """Where passes are short, the layer that carries most is found, and the rest is shared out and said."""
+    order = [f"n{i}" for i in range(64)]
+    true = np.full(64, 0.5 / 63)
+    true[40] = 0.5
+
+    class Dear:
+        spent = 0.0
+
+        def cost(self, count: int) -> float:
+            return 3.0
+
+    dear = Dear()
+
+    def worth(counts: Sequence[int]) -> dict[int, float]:
+        dear.spent += 3.0 * len(counts)
+        return {count: float(true[:count].sum()) for count in counts}
+
+    shares, unresolved = attribution._bisect(order, dict.fromkeys(order, 1.0), worth, dear)
+    assert dear.spent <= attribution.PASSES
+    assert sum(shares.values()) == pytest.approx(1.0)
+    assert max(shares, key=lambda name: shares[name]) in {"n40", "n41"}
+    assert unresolved > 0.3
