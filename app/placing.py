@@ -40,7 +40,7 @@ class PlacingSettings(BaseSettings):
     guest_spare: bool = Field(
         True,
         description="Keep one guest of the processor warm ahead of its job, in its cage, while a slot is free: small "
-        "models are answered sooner, for some 150 MiB of memory.",
+        "models are answered sooner, for some 75 MiB of memory.",
     )
     device_recheck_seconds: float = Field(
         300.0, gt=0, description="How often a GPU that was withdrawn is looked at again; it comes back where it works."
