@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from app.accepting import with_row
 from app.blobs.base import REPAIRED, REPORT, BlobStore
 from app.errors import NotFound, StoreAway
 from app.jobs.database import Database
@@ -37,13 +38,8 @@ class Repeats:
         earlier = self._earlier(submission)
         if earlier is None or not self._copy(earlier, submission.id):
             return None
-        created = False
-        try:
-            diagnosis, created = self._store.submit_ended(submission, key_hash, _ending_of(earlier))
-            return diagnosis
-        finally:
-            if not created:
-                self._blobs.remove(submission.id)
+        ending = _ending_of(earlier)
+        return with_row(self._blobs, submission.id, lambda: self._store.submit_ended(submission, key_hash, ending))
 
     def _earlier(self, submission: Submission) -> Diagnosis | None:
         editions = {worker.edition for worker in self._workers.live()} - {None}

@@ -1,8 +1,8 @@
-"""`/keys`: making, listing and revoking API keys, for who has the role admin. The command line does the same."""
+"""`/keys`: making, listing, changing and revoking API keys, for who has the role admin. So does the command line."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Path, Request
 from fastapi.concurrency import run_in_threadpool
@@ -14,19 +14,18 @@ from app.api.context import context_of
 from app.api.openapi import problems
 from app.api.rights import caller_of
 from app.errors import InvalidRequest, PayloadTooLarge
-from app.tenancy.described import Key, KeyList, KeyRequest, MadeKey, shown
+from app.tenancy.described import Key, KeyChange, KeyList, KeyRequest, KeyTerms, MadeKey, shown
 
 BODY_LIMIT_BYTES = 16 * 1024
 router = APIRouter(prefix="/keys", tags=["access"])
+Asked = TypeVar("Asked", bound=KeyTerms)
 KeyId = Annotated[str, Path(description="The `id` of a key.", max_length=64)]
 
 
-BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": KeyRequest.model_json_schema()}},
-    }
-}
+def _body_of(model: type[KeyTerms]) -> dict[str, Any]:
+    """What the description says of a body that is read only after the caller's role was looked at."""
+    content = {"application/json": {"schema": model.model_json_schema()}}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 @router.get("", response_model=KeyList, responses=problems())
@@ -41,16 +40,33 @@ def list_keys(request: Request) -> Response:
     status_code=201,
     response_model=MadeKey,
     responses=problems("invalid_request", "payload_too_large", "not_found", "too_many_requests"),
-    openapi_extra=BODY,
+    openapi_extra=_body_of(KeyRequest),
 )
 async def add_key(request: Request) -> Response:
     """Make a key. From the first one on the service asks everybody for one."""
-    wanted = _parsed(await _body(request)).wanted()
+    wanted = _parsed(KeyRequest, await _body(request)).wanted()
     services, caller = context_of(request).services, caller_of(request.scope)
     key, secret = await run_in_threadpool(services.keys.add, wanted, f"{caller.name} ({caller.key_id})")
     services.keyring.look_again()
     request.scope["state"]["audit_target"] = key.id
     return model_response(MadeKey.model_validate({**shown(key), "secret": secret}), 201)
+
+
+@router.patch(
+    "/{key_id}",
+    response_model=Key,
+    responses=problems("invalid_request", "payload_too_large", "not_found", "conflict"),
+    openapi_extra=_body_of(KeyChange),
+)
+async def change_key(request: Request, key_id: KeyId) -> Response:
+    """Give a key other roles, limits or another priority, within two seconds. What is left out stays; null is what the
+    settings say. What it used in this period stays used.
+    """
+    terms = _parsed(KeyChange, await _body(request)).terms
+    services = context_of(request).services
+    key = await run_in_threadpool(services.keys.change, key_id, terms)
+    services.keyring.look_again()
+    return model_response(Key.model_validate(shown(key)))
 
 
 @router.delete("/{key_id}", status_code=204, responses=problems("invalid_request", "not_found"))
@@ -72,9 +88,9 @@ async def _body(request: Request) -> bytes:
     return bytes(body)
 
 
-def _parsed(body: bytes) -> KeyRequest:
+def _parsed(model: type[Asked], body: bytes) -> Asked:
     try:
-        return KeyRequest.model_validate_json(body)
+        return model.model_validate_json(body)
     except ValidationError as error:
         found = [
             f"`{'.'.join(str(part) for part in each['loc'])[:80] or 'the body'}`: {each['msg'][:200]}"

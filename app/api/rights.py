@@ -38,6 +38,7 @@ RIGHTS: dict[tuple[str, str], Right] = {
     ("GET", "/usage"): Right.ANY,
     ("GET", "/keys"): Right.ADMIN,
     ("POST", "/keys"): Right.ADMIN,
+    ("PATCH", "/keys/{key_id}"): Right.ADMIN,
     ("DELETE", "/keys/{key_id}"): Right.ADMIN,
     ("GET", "/audit"): Right.ADMIN,
     ("GET", "/health/live"): Right.ANY,
@@ -57,6 +58,7 @@ AUDITED: dict[tuple[str, str], str] = {
     ("POST", "/webhooks/deliveries/{delivery_id}/retry"): "delivery.retry",
     ("POST", "/webhooks/endpoints/{name}/enable"): "endpoint.enable",
     ("POST", "/keys"): "key.add",
+    ("PATCH", "/keys/{key_id}"): "key.change",
     ("DELETE", "/keys/{key_id}"): "key.revoke",
     ("GET", "/audit"): "audit.read",
 }

@@ -20,6 +20,7 @@ from fastapi.responses import RedirectResponse, Response
 from opentelemetry import trace
 from starlette.requests import ClientDisconnect
 
+from app.accepting import enqueue
 from app.api.answers import model_response, report_response
 from app.api.context import Context, context_of, wants_html
 from app.api.fetched import fetch_all
@@ -213,16 +214,9 @@ def _accept(context: Context, submission: Submission, key_hash: str | None) -> D
 
 def _enqueue(services: Services, submission: Submission, key_hash: str | None) -> Diagnosis:
     try:
-        services.blobs.accept(submission.id)
+        return enqueue(services.blobs, services.store, submission, key_hash)
     except StoreAway as error:
         raise _cannot_be_stored() from error
-    created = False
-    try:
-        diagnosis, created = services.store.submit(submission, key_hash)
-        return diagnosis
-    finally:
-        if not created:
-            services.blobs.remove(submission.id)
 
 
 async def _answer(context: Context, diagnosis_id: str, waiting: Waiting) -> Response:

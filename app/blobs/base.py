@@ -105,6 +105,9 @@ class BlobStore(Protocol):
     def remove(self, diagnosis_id: str) -> None:
         """Remove everything of a diagnosis."""
 
+    def doubt(self, diagnosis_id: str) -> None:
+        """Leave the files of a diagnosis whose row may be there or not; a later sweep removes them if it is not."""
+
     def sweep(self, known: Known) -> int:
         """Remove what crashes have left: files without a row, uploads of dead processes. Returns how many."""
 

@@ -33,7 +33,7 @@ ORPHAN_AGE_S = 24 * 3600.0
 later. What is known to be left over does not wait for this.
 """
 LATE_ROW_S = 60.0
-"""The row of an upload whose process died may still be on its way into the database this long."""
+"""The row of an upload whose process died, or lost the database, may still be on its way into it this long."""
 DOWNLOADS = 2
 """An upload that arrives spoilt is fetched this often; then the store keeps it so."""
 
@@ -108,6 +108,10 @@ class BucketBlobs(Incoming):
     def remove(self, diagnosis_id: str) -> None:
         """Remove everything of a diagnosis."""
         self._remove(diagnosis_id)
+
+    def doubt(self, diagnosis_id: str) -> None:
+        """Leave the files of a diagnosis whose row may be there or not, with a note for a later sweep."""
+        self._leftovers.note(diagnosis_id, LATE_ROW_S)
 
     def _remove(self, name: str) -> None:
         """Remove what a note says; where the store is away, by the next sweep that finds it there."""

@@ -88,6 +88,9 @@ class LocalBlobs(Incoming):
         """Remove everything of a diagnosis."""
         shutil.rmtree(self._diagnoses / diagnosis_id, ignore_errors=True)
 
+    def doubt(self, diagnosis_id: str) -> None:
+        """Leave the files of a diagnosis whose row may be there or not: every sweep looks at all folders."""
+
     def sweep(self, known: Known) -> int:
         """Remove files that belong to no diagnosis, and what processes were receiving when they died."""
         before = time.time() - ORPHAN_AGE_S

@@ -35,7 +35,7 @@ class Lifecycle:
     def claim(self, diagnosis_id: str, attempt: int, worker_id: str) -> Claim | None:
         """Take a run that waits. None: it was taken, cancelled or overtaken by a later attempt, has to wait until its
         owner has room, or the worker has been declared dead meanwhile: its run would be found lost at once, and count
-        as a crash.
+        as a crash. Who asks again, because the answer was lost with the connection, has it still.
         """
         lives = sa.exists().where(Worker.id == worker_id)
         changed = (
@@ -51,9 +51,10 @@ class Lifecycle:
             )
         )
         with self._database.transaction() as session:
-            if not self._has_room(session, diagnosis_id, attempt) or not hits(session, changed):
+            if self._has_room(session, diagnosis_id, attempt) and hits(session, changed):
+                record_event(session, diagnosis_id, "running", state("running", "starting", 0.0))
+            elif not _has_claimed(session, diagnosis_id, attempt, worker_id):
                 return None
-            record_event(session, diagnosis_id, "running", state("running", "starting", 0.0))
             row = session.execute(
                 sa.select(Diagnosis, db_now())
                 .where(Diagnosis.id == diagnosis_id)
@@ -160,6 +161,11 @@ def _guarded(diagnosis_id: str, attempt: int, status: str) -> sa.Update:
     return sa.update(Diagnosis).where(
         Diagnosis.id == diagnosis_id, Diagnosis.attempt == attempt, Diagnosis.status == status
     )
+
+
+def _has_claimed(session: Session, diagnosis_id: str, attempt: int, worker_id: str) -> bool:
+    own = sa.select(Diagnosis.id).where(Diagnosis.id == diagnosis_id, Diagnosis.worker_id == worker_id)
+    return session.scalar(own.where(Diagnosis.attempt == attempt, Diagnosis.status == "running")) is not None
 
 
 def _has_settled(session: Session, claim: Claim) -> bool:

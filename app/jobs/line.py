@@ -57,14 +57,14 @@ class Line:
         self._engine = engine
         self.share_of = shares
 
-    def place(self, session: Session, diagnosis: Diagnosis) -> None:
-        """Give a new job its rank, before it is flushed, and say whether it is held."""
+    def place(self, session: Session, diagnosis: Diagnosis, share: Share) -> None:
+        """Give a new job of an owner with this share its rank, before it is flushed, and say whether it is held."""
         first = (HIGHEST_PRIORITY - diagnosis.priority) * STEPS
         diagnosis.rank = first + 1
         if diagnosis.owner:
             self._lock(session, diagnosis.owner)
             diagnosis.rank = min(first + STEPS, self._next_rank(session, diagnosis, first))
-            diagnosis.held = self.room(session, diagnosis.owner, diagnosis.queue) <= 0
+            diagnosis.held = _room(session, diagnosis.owner, diagnosis.queue, share.concurrency_limit) <= 0
 
     def _next_rank(self, session: Session, diagnosis: Diagnosis, first: int) -> int:
         level = (Diagnosis.rank > first, Diagnosis.rank <= first + STEPS)
@@ -83,17 +83,6 @@ class Line:
         if row.queue and not row.held:
             self._engine.enqueue(session, (diagnosis_id, row.attempt), row.queue, row.rank)
 
-    def room(self, session: Session, owner: str, queue: str) -> int:
-        """How many more jobs of an owner may be in this queue; the caller holds the owner's lock, if it counts."""
-        limit = self.share_of(session, owner).concurrency_limit
-        if limit is None:
-            return STEPS
-        waiting = sa.and_(Diagnosis.status == "queued", Diagnosis.queue == queue, Diagnosis.held == sa.false())
-        open_ = sa.select(sa.func.count()).where(
-            Diagnosis.owner == owner, sa.or_(Diagnosis.status == "running", waiting)
-        )
-        return limit - (session.scalar(open_) or 0)
-
     def may_run(self, session: Session, owner: str) -> bool:
         """Whether one more job of an owner may run. From here to the end of the transaction no other one begins."""
         limit = self.share_of(session, owner).concurrency_limit if owner else None
@@ -107,11 +96,13 @@ class Line:
         """Let in held jobs of an owner as far as there is room; returns how many."""
         held: Any = (Diagnosis.owner == owner, Diagnosis.status == "queued", Diagnosis.held == sa.true())
         queues = list(session.scalars(sa.select(Diagnosis.queue).where(*held).distinct())) if owner else []
+        if not queues:
+            return 0
         count = 0
-        if queues:
-            self._lock(session, owner)
+        self._lock(session, owner)
+        limit = self.share_of(session, owner).concurrency_limit
         for queue in queues:
-            room = min(max(0, self.room(session, owner, queue)), 1000)
+            room = min(max(0, _room(session, owner, queue, limit)), 1000)
             first = sa.select(Diagnosis.id).where(*held, Diagnosis.queue == queue)
             for diagnosis_id in list(session.scalars(first.order_by(Diagnosis.rank).limit(room))):
                 count += self._let_in(session, diagnosis_id)
@@ -129,3 +120,12 @@ class Line:
         """One at a time for each owner, to the end of the transaction; SQLite has one writer anyway."""
         if session.get_bind().dialect.name == "postgresql":
             session.execute(sa.select(sa.func.pg_advisory_xact_lock(OWNER_LOCK, sa.func.hashtext(owner))))
+
+
+def _room(session: Session, owner: str, queue: str, limit: int | None) -> int:
+    """How many more jobs of an owner with this limit may be in this queue; the caller holds the owner's lock."""
+    if limit is None:
+        return STEPS
+    waiting = sa.and_(Diagnosis.status == "queued", Diagnosis.queue == queue, Diagnosis.held == sa.false())
+    open_ = sa.select(sa.func.count()).where(Diagnosis.owner == owner, sa.or_(Diagnosis.status == "running", waiting))
+    return limit - (session.scalar(open_) or 0)

@@ -91,7 +91,7 @@ class Places:
     def _give_place(self, session: Session, old: Diagnosis, queue: str) -> None:
         """A new run in a queue of ours; the earlier version's own finds that it was overtaken."""
         new = Diagnosis(owner=old.owner, priority=old.priority, queue=queue, held=False)
-        self._line.place(session, new)
+        self._line.place(session, new, self._line.share_of(session, old.owner))
         changed = (
             sa.update(Diagnosis)
             .where(Diagnosis.id == old.id, Diagnosis.attempt == old.attempt, Diagnosis.status == "queued")

@@ -79,10 +79,11 @@ class JobStore:
     def _insert(self, submission: Submission, key_hash: str | None, then: Callable[[Session], None]) -> Diagnosis:
         with self._database.transaction() as session:
             diagnosis = _row(submission)
-            diagnosis.priority = self._priority(session, submission)
+            share = self._line.share_of(session, submission.owner)
+            diagnosis.priority = _priority(submission, share.priority)
             # What is used before the line's lock, as where a run ends: the other way round the two would deadlock.
             ledger.charge(session, submission)
-            self._line.place(session, diagnosis)
+            self._line.place(session, diagnosis, share)
             session.add(diagnosis)
             session.flush()
             if key_hash is not None:
@@ -95,12 +96,6 @@ class JobStore:
             then(session)
             session.refresh(diagnosis)
             return diagnosis
-
-    def _priority(self, session: Session, submission: Submission) -> int:
-        highest = self._line.share_of(session, submission.owner).priority
-        if submission.priority is not None and submission.priority > highest:
-            raise InvalidRequest(f"`priority` may be at most {highest} here; {submission.priority} was asked for.")
-        return highest if submission.priority is None else submission.priority
 
     def _earlier(self, submission: Submission, key_hash: str | None) -> Diagnosis | None:
         with self._database.transaction() as session:
@@ -170,6 +165,12 @@ def count_by_status(session: Session) -> dict[str, int]:
     """The open ones. By the states that are wanted: "none of those" would read the whole history for every look."""
     query = sa.select(Diagnosis.status, sa.func.count()).where(Diagnosis.status.in_(OPEN)).group_by(Diagnosis.status)
     return {row[0]: row[1] for row in session.execute(query)}
+
+
+def _priority(submission: Submission, highest: int) -> int:
+    if submission.priority is not None and submission.priority > highest:
+        raise InvalidRequest(f"`priority` may be at most {highest} here; {submission.priority} was asked for.")
+    return highest if submission.priority is None else submission.priority
 
 
 def _row(submission: Submission) -> Diagnosis:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import getpass
 import json
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,8 +24,13 @@ if TYPE_CHECKING:
     from app.tenancy.keys import KeyStore
     from app.tenancy.usage import Usages
 
-keys = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
+keys = typer.Typer(no_args_is_help=True, help="Make, list, change and revoke API keys.")
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of uploads, results and the database.")]
+Jobs = Annotated[int | None, typer.Option(min=0, help="Submissions in a period.")]
+UploadBytes = Annotated[int | None, typer.Option("--bytes", min=0, help="Uploaded bytes in a period.")]
+ComputeSeconds = Annotated[float | None, typer.Option(min=0, help="Seconds of running in a period.")]
+Concurrency = Annotated[int | None, typer.Option(min=1, help="Runs at a time.")]
+PRIORITY_HELP = "Highest that a diagnosis may ask for; larger runs sooner."
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -34,13 +40,11 @@ def add(
     role: Annotated[list[Role], typer.Option(help="May be repeated.")] = USUAL_ROLES,
     expires_days: Annotated[float | None, typer.Option(min=0, help="Days it is good for; no end, if left out.")] = None,
     owner_of: Annotated[str | None, typer.Option(help="Id of a key whose diagnoses it shares: one it follows.")] = None,
-    jobs: Annotated[int | None, typer.Option(min=0, help="Submissions in a period.")] = None,
-    upload_bytes: Annotated[int | None, typer.Option("--bytes", min=0, help="Uploaded bytes in a period.")] = None,
-    compute_seconds: Annotated[float | None, typer.Option(min=0, help="Seconds of running in a period.")] = None,
-    concurrency: Annotated[int | None, typer.Option(min=1, help="Runs at a time.")] = None,
-    priority: Annotated[
-        int, typer.Option(min=0, max=HIGHEST_PRIORITY, help="Highest that a diagnosis may ask for; larger runs sooner.")
-    ] = 0,
+    jobs: Jobs = None,
+    upload_bytes: UploadBytes = None,
+    compute_seconds: ComputeSeconds = None,
+    concurrency: Concurrency = None,
+    priority: Annotated[int, typer.Option(min=0, max=HIGHEST_PRIORITY, help=PRIORITY_HELP)] = 0,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -65,6 +69,57 @@ def add(
         typer.echo(
             f"{made['id']}: {', '.join(made['roles'])}. The secret is kept nowhere; it is needed as it is.", err=True
         )
+
+
+class Limit(StrEnum):
+    """What a key can do without, so that the settings say it."""
+
+    JOBS = "jobs"
+    BYTES = "bytes"
+    COMPUTE_SECONDS = "compute-seconds"
+    CONCURRENCY = "concurrency"
+
+    @property
+    def field(self) -> str:
+        return f"{self.replace('-', '_')}_limit"
+
+
+@keys.command("change")
+def change(
+    key_id: Annotated[str, typer.Argument(help="The key's id.")],
+    role: Annotated[list[Role] | None, typer.Option(help="May be repeated; these and no others.")] = None,
+    jobs: Jobs = None,
+    upload_bytes: UploadBytes = None,
+    compute_seconds: ComputeSeconds = None,
+    concurrency: Concurrency = None,
+    priority: Annotated[int | None, typer.Option(min=0, max=HIGHEST_PRIORITY, help=PRIORITY_HELP)] = None,
+    unset: Annotated[
+        list[Limit] | None, typer.Option(help="What is to be as the settings say again; may be repeated.")
+    ] = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Give a key other roles, limits or another priority; running services know within two seconds."""
+    described = {
+        "roles": role or None, "jobs_limit": jobs, "bytes_limit": upload_bytes,
+        "compute_seconds_limit": compute_seconds, "concurrency_limit": concurrency, "priority": priority,
+    }  # fmt: skip
+    named: dict[str, Any] = {name: value for name, value in described.items() if value is not None}
+    for limit in unset or ():
+        if limit.field in named:
+            raise typer.BadParameter(f"--{limit} and --unset {limit} contradict each other")
+        named[limit.field] = None
+
+    def make(stores: Stores) -> tuple[dict[str, Any], str]:
+        from app.tenancy.described import KeyChange, shown
+
+        return shown(stores.keys.change(key_id, KeyChange.model_validate(named).terms)), key_id
+
+    changed = _done("key.change", make, data_dir)
+    if as_json:
+        _print_json(changed)
+    else:
+        typer.echo(f"{key_id} is changed: {', '.join(sorted(named))}.", err=True)
 
 
 @keys.command("list")

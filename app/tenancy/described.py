@@ -11,7 +11,7 @@ from app.callers import USUAL_ROLES, Quota, Role
 from app.inert import is_seen
 from app.jobs.database import at
 from app.placing import HIGHEST_PRIORITY
-from app.tenancy.keys import NewKey
+from app.tenancy.keys import NewKey, Terms
 from app.tenancy.models import ApiKey, AuditLine
 
 LONGEST_DAYS = 3660
@@ -21,21 +21,16 @@ RoleName = Annotated[Role, WithJsonSchema({"type": "string", "enum": list(Role)}
 Amount = Annotated[int | None, Field(ge=0, le=LARGEST_NUMBER)]
 
 
-class KeyRequest(BaseModel):
-    """What a key is to be."""
+class KeyTerms(BaseModel):
+    """What a key may do and use: what can be changed later."""
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(min_length=1, max_length=100, description="Whom or what it is for; it stands in the audit log.")
     roles: list[RoleName] = Field(
         list(USUAL_ROLES),
         min_length=1,
         max_length=len(Role),
         description="What it may do: `submit` and delete its own, `read-own`, `read-all`, `admin`.",
-    )
-    expires_days: float | None = Field(None, gt=0, le=LONGEST_DAYS, description="Days it is good for; null: no end.")
-    owner_of: str | None = Field(
-        None, max_length=64, description="Id of a key whose diagnoses and usage it shares, such as one it follows."
     )
     jobs_limit: Amount = Field(None, description="Submissions in a period; null: what the settings say.")
     bytes_limit: Amount = Field(None, description="Uploaded bytes in a period.")
@@ -45,6 +40,16 @@ class KeyRequest(BaseModel):
     concurrency_limit: int | None = Field(None, ge=1, le=10_000, description="Runs at a time.")
     priority: int = Field(
         0, ge=0, le=HIGHEST_PRIORITY, description="Highest that a diagnosis may ask for; larger runs sooner."
+    )
+
+
+class KeyRequest(KeyTerms):
+    """What a key is to be."""
+
+    name: str = Field(min_length=1, max_length=100, description="Whom or what it is for; it stands in the audit log.")
+    expires_days: float | None = Field(None, gt=0, le=LONGEST_DAYS, description="Days it is good for; null: no end.")
+    owner_of: str | None = Field(
+        None, max_length=64, description="Id of a key whose diagnoses and usage it shares, such as one it follows."
     )
 
     @field_validator("name")
@@ -64,6 +69,24 @@ class KeyRequest(BaseModel):
             self.concurrency_limit,
             self.priority,
         )
+
+
+def _without_defaults(schema: dict[str, Any]) -> None:
+    """What a change leaves out stays as it is."""
+    for field in schema["properties"].values():
+        field.pop("default", None)
+
+
+class KeyChange(KeyTerms):
+    """What is to be different about a key. What is left out stays as it is; null is what the settings say."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_without_defaults)
+
+    @property
+    def terms(self) -> Terms:
+        """What was named, as the key has it."""
+        named: dict[str, Any] = {name: getattr(self, name) for name in self.model_fields_set}
+        return named | ({"roles": frozenset(self.roles)} if "roles" in named else {})
 
 
 class Key(BaseModel):

@@ -1,4 +1,4 @@
-"""Making, listing and revoking keys.
+"""Making, listing, changing and revoking keys.
 
 A secret has 256 random bits, so its plain SHA-256 tells nobody what it was; it is shown once and kept nowhere.
 """
@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.callers import Quota, Role
-from app.errors import InvalidRequest, NotFound
+from app.errors import Conflict, InvalidRequest, NotFound
 from app.jobs.database import Database, db_now
 from app.tenancy.models import ApiKey
 
@@ -21,6 +23,10 @@ SECRET_PREFIX = "pgk_"  # noqa: S105 - what a secret begins with, for scanners t
 ID_BYTES = 6
 SECRET_BYTES = 32
 DAY_SECONDS = 86_400.0
+
+
+Terms = Mapping[str, Any]
+"""What is to be different about a key, by its columns: `roles` as a set of them, limits, priority."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +83,29 @@ class KeyStore:
             NotFound: there is no such key.
         """
         with self._database.transaction() as session:
-            key = _key(session, key_id)
+            key = _key(session, key_id, locked=True)
             if key.revoked_at is None:
-                key.revoked_at, key.version = db_now(), key.version + 1
-                session.flush()
-                session.refresh(key)
+                key.revoked_at = db_now()
+                _save(session, key)
+            return key
+
+    def change(self, key_id: str, terms: Terms) -> ApiKey:
+        """Give a key other roles, limits or another priority. What it used in this period stays used.
+
+        Raises:
+            InvalidRequest: nothing is to be different.
+            NotFound: there is no such key.
+            Conflict: it was revoked.
+        """
+        if not terms:
+            raise InvalidRequest("Nothing was named that is to be different about the key.")
+        with self._database.transaction() as session:
+            key = _key(session, key_id, locked=True)
+            if key.revoked_at is not None:
+                raise Conflict(f"The key {key_id} is revoked; make another one with `owner_of`.")
+            for name, value in terms.items():
+                setattr(key, name, _written(value) if name == "roles" else value)
+            _save(session, key)
             return key
 
 
@@ -97,14 +121,26 @@ def digest_of(secret: bytes) -> str:
 
 
 def _describe(key: ApiKey, wanted: NewKey) -> None:
-    key.name, key.roles = wanted.name, ",".join(sorted(wanted.roles))
+    key.name, key.roles = wanted.name, _written(wanted.roles)
     key.jobs_limit, key.bytes_limit = wanted.quota.jobs, wanted.quota.bytes
     key.compute_seconds_limit = wanted.quota.compute_seconds
     key.concurrency_limit, key.priority = wanted.concurrency_limit, wanted.priority
 
 
-def _key(session: Session, key_id: str) -> ApiKey:
-    key = session.get(ApiKey, key_id)
+def _written(roles: Collection[Role]) -> str:
+    return ",".join(sorted(roles))
+
+
+def _save(session: Session, key: ApiKey) -> None:
+    """With a version of its own: by their sum processes see that a key has changed."""
+    key.version = ApiKey.version + 1
+    session.flush()
+    session.refresh(key)
+
+
+def _key(session: Session, key_id: str, *, locked: bool = False) -> ApiKey:
+    """`locked` to the end of the transaction: two changes at once must not get one version together."""
+    key = session.get(ApiKey, key_id, with_for_update=locked or None)
     if key is None:
         raise NotFound(f"There is no key {key_id[:64]!r}. `phasegap keys list` has all of them.")
     return key

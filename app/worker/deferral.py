@@ -14,6 +14,7 @@ import structlog
 
 from app.blobs.base import NoRoomError
 from app.errors import StoreAway
+from app.jobs.outages import outlast
 from app.jobs.states import Claim, Ending
 from app.services import Services
 
@@ -39,15 +40,23 @@ class Deferral:
         self._shutting_down = shutting_down
 
     def put_off(self, claim: Claim, error: StoreAway) -> None:
-        """Give the job back, or up. What this run may have put into the store counts for nothing."""
-        lifecycle, no_room = self._services.lifecycle, isinstance(error, NoRoomError)
+        """Give the job back, or up. What this run may have put into the store counts for nothing. A database that is
+        away, too, is waited for: a run that nobody gives back counts as a crash.
+        """
+        no_room = isinstance(error, NoRoomError)
         if claim.since_first_run_seconds > self._services.settings.store_patience_seconds:
             code, detail = ("insufficient_storage", NO_ROOM) if no_room else ("internal", NEVER_REACHED)
-            lifecycle.settle(claim, Ending("failed", error_code=code, error_detail=detail))
+            ending = Ending("failed", error_code=code, error_detail=detail)
+            self._outlast(lambda: self._services.lifecycle.settle(claim, ending))
             log.error("job_given_up_for_its_files", no_room=no_room)
-        elif lifecycle.put_off(claim, "no_room" if no_room else "store_away"):
-            log.warning("job_put_off_for_its_files", no_room=no_room)
+        else:
+            reason = "no_room" if no_room else "store_away"
+            if self._outlast(lambda: self._services.lifecycle.put_off(claim, reason)):
+                log.warning("job_put_off_for_its_files", no_room=no_room)
         self._services.blobs.remove_attempt(claim.id, claim.attempt)
+
+    def _outlast(self, action: Callable[[], bool]) -> bool:
+        return outlast(action, self._shutting_down)
 
     def wait_until_mended(self, error: StoreAway) -> None:
         """Wait until the store answers, and for a while until there is room for what did not fit."""

@@ -23,7 +23,7 @@ from app.errors import StoreAway
 from app.inert import inert_json
 from app.jobs.database import is_full_disk
 from app.jobs.engine import Run
-from app.jobs.outages import outlast
+from app.jobs.outages import is_away, outlast
 from app.jobs.states import Claim, Ending
 from app.reference import CAUSES, reference
 from app.sandbox.host import SandboxUnavailable
@@ -122,14 +122,23 @@ class JobRunner:
             raise
         except SandboxUnavailable as error:
             log.error("sandbox_unavailable", reason=str(error)[-2000:])
-            self._services.lifecycle.lost(claim.id, claim.attempt)  # not the job's fault: it gets another run
+            # Not the job's fault: it gets another run.
+            self._outlast(lambda: self._services.lifecycle.lost(claim.id, claim.attempt))
         except Exception as error:
-            if self._outlast(lambda: self._services.lifecycle.holds(claim)):  # else its files were taken away under it
-                log.exception("job_failed_in_worker")
-                ending = _fault(error)
-                self._outlast(lambda: self._services.lifecycle.settle(claim, ending))
+            self._fail(claim, error)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _fail(self, claim: Claim, error: Exception) -> None:
+        """A fault of ours ends the job. That the database was away while this worker leaves ends the run alone, which
+        is given back like any other whose worker is gone.
+        """
+        if is_away(error):
+            log.warning("run_left_behind", reason=str(error)[:500])
+        elif self._outlast(lambda: self._services.lifecycle.holds(claim)):  # else its files were taken away under it
+            log.error("job_failed_in_worker", exc_info=error)
+            ending = _fault(error)
+            self._outlast(lambda: self._services.lifecycle.settle(claim, ending))
 
     def _outlast(self, action: Callable[[], Result]) -> Result:
         """Wait for a database that is away rather than lose a run for it; it counts or it does not as it finds it."""

@@ -163,6 +163,18 @@ def test_a_sweep_removes_old_files_without_a_row_and_no_others(
     blobs.fetch_upload(FIRST, owned, tmp_path / "target")
 
 
+def test_files_in_doubt_are_kept_with_a_row_and_swept_without(
+    blobs: BlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app.blobs.bucket, "LATE_ROW_S", -1.0)
+    monkeypatch.setattr(app.blobs.local, "ORPHAN_AGE_S", -2.0)
+    owned, _ = accepted(blobs, FIRST, b"model"), accepted(blobs, SECOND, b"model")
+    blobs.doubt(FIRST)
+    blobs.doubt(SECOND)
+    assert blobs.sweep(lambda ids: {FIRST}.intersection(ids)) == 1, "one sweep is enough, and takes the other alone"
+    blobs.fetch_upload(FIRST, owned, tmp_path / "target")
+
+
 def test_what_a_killed_process_left_is_removed_and_what_it_accepted_is_not(
     blobs: BlobStore, url: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

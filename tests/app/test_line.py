@@ -141,6 +141,16 @@ def test_no_more_jobs_of_an_owner_than_it_may_have(bench: Bench) -> None:
     assert bench.services.reconciler.run_once() == 0, "who is held is not stranded"
 
 
+@pytest.mark.parametrize("bench", [{"key_concurrency_limit": 2}], indirect=True)
+def test_a_submission_looks_its_owners_key_up_once(bench: Bench) -> None:
+    asked: list[str] = []
+    note = lambda _connection, _cursor, statement, *_: asked.append(statement)  # noqa: E731
+    sa.event.listen(bench.services.database.engine, "before_cursor_execute", note)
+    bench.submit("mine")
+    sa.event.remove(bench.services.database.engine, "before_cursor_execute", note)
+    assert len([statement for statement in asked if "FROM api_keys" in statement]) == 1
+
+
 @pytest.mark.parametrize("bench", [{"key_concurrency_limit": 1}], indirect=True)
 def test_a_limit_counts_over_all_queues(bench: Bench) -> None:
     plain, on_gpu = bench.submit("mine"), bench.submit("mine", queue=GPU)

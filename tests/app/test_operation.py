@@ -63,7 +63,7 @@ def test_the_description_is_complete(server: Server) -> None:
     wanted |= {("GET", f"{one}/{part}") for part in ("report", "model", "events")}
     wanted |= {("GET", "/causes"), ("GET", "/causes/{code}")}
     wanted |= {("GET", "/workers"), ("GET", "/usage"), ("GET", "/audit")}
-    wanted |= {("GET", "/keys"), ("POST", "/keys"), ("DELETE", "/keys/{key_id}")}
+    wanted |= {("GET", "/keys"), ("POST", "/keys"), ("PATCH", "/keys/{key_id}"), ("DELETE", "/keys/{key_id}")}
     wanted |= {("GET", "/webhooks/endpoints"), ("POST", "/webhooks/endpoints/{name}/enable")}
     wanted |= {("GET", "/webhooks/deliveries"), ("POST", "/webhooks/deliveries/{delivery_id}/retry")}
     assert wanted | {("GET", "/health/live"), ("GET", "/health/ready")} == calls

@@ -15,11 +15,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from app.callers import Role
 from app.cli import cli
 from app.jobs.database import Database
+from app.jobs.schema import migrate
 from app.settings import Settings
 from app.tenancy.keyring import LOOK_SECONDS
-from app.tenancy.keys import KeyStore
+from app.tenancy.keys import KeyStore, NewKey
 from tests.app.conftest import check_problem
 from tests.app.double import script
 from tests.app.served import ROOT, Server
@@ -104,6 +106,70 @@ def test_what_the_command_line_makes_it_lists_and_revokes(tmp_path: Path) -> Non
     ]  # fmt: skip
     assert all(line["actor"].startswith("command line") for line in lines)
     assert "0 of 5" not in typed(tmp_path, "usage").stdout, "the newest key of an owner says what it may"
+
+
+def test_the_command_line_changes_a_key(tmp_path: Path) -> None:
+    key_id = json.loads(typed(tmp_path, "keys", "add", "ci", "--jobs", "5", "--concurrency", "2", "--json").stdout)[
+        "id"
+    ]
+    words = ("--role", "read-all", "--bytes", "7", "--compute-seconds", "1.5", "--priority", "9", "--unset", "jobs")
+    changed = json.loads(typed(tmp_path, "keys", "change", key_id, *words, "--json").stdout)
+    limits = {name: changed[f"{name}_limit"] for name in ("jobs", "bytes", "compute_seconds", "concurrency")}
+    assert limits == {"jobs": None, "bytes": 7, "compute_seconds": 1.5, "concurrency": 2}
+    assert (changed["roles"], changed["priority"], changed["name"]) == (["read-all"], 9, "ci")
+    both = ("--jobs", "1", "--unset", "jobs")
+    for wrong in ((key_id,), ("key_none", "--jobs", "1"), (key_id, *both), (key_id, "--unset", "priority")):
+        assert typed(tmp_path, "keys", "change", *wrong).exit_code == 2, wrong
+    lines = json.loads(typed(tmp_path, "audit", "--action", "key.change", "--json").stdout)
+    assert [(line["target"], line["outcome"]) for line in lines] == [(key_id, "done")]
+
+
+def test_a_key_is_given_other_roles_limits_and_priority(admin: As) -> None:
+    caller = new(admin, "submit", jobs_limit=1, bytes_limit=10_000)
+    key = f"/keys/{caller.key_id}"
+    caller.submitted(script(name="first"))
+    check_problem(caller.post(script(name="second")), "too_many_requests", 429)
+    check_problem(caller.get("/diagnoses"), "forbidden", 403)
+    check_problem(caller.call("PATCH", key, json={"jobs_limit": 9}), "forbidden", 403)
+    answer = admin.call("PATCH", key, json={"jobs_limit": None, "roles": ["submit", "read-own"], "priority": 7})
+    assert answer.status_code == 200, answer.text
+    changed = answer.json()
+    assert (changed["jobs_limit"], changed["bytes_limit"], changed["priority"]) == (None, 10_000, 7)
+    assert "secret" not in changed
+    caller.submitted(script(name="second"), data={"priority": "7"})
+    assert len(caller.listed()) == 2
+    used = caller.get("/usage").json()["items"][0]
+    assert (used["used"]["jobs"], used["limits"]["jobs"]) == (2, 50), "of the settings, and what was used stays used"
+    lines = admin.get("/audit", params={"target": caller.key_id, "action": "key.change"}).json()["items"]
+    assert [(line["actor"], line["outcome"], line["status"]) for line in lines] == [
+        ("operator", "done", 200), ("somebody", "refused", 403),
+    ]  # fmt: skip
+    admin.call("DELETE", key)
+    check_problem(admin.call("PATCH", key, json={"priority": 1}), "conflict", 409)
+    check_problem(admin.call("PATCH", "/keys/key_none", json={"priority": 1}), "not_found", 404)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"{}", b'{"roles": []}', b'{"roles": null}', b'{"priority": null}', b'{"name": "b"}',
+        b'{"jobs_limit": -1}',
+    ],
+)  # fmt: skip
+def test_what_is_no_change_of_a_key_is_refused(admin: As, body: bytes) -> None:
+    check_problem(admin.call("PATCH", f"/keys/{admin.key_id}", content=body), "invalid_request", 422)
+
+
+def test_no_change_of_a_key_is_overlooked_however_many_come_at_once(tmp_path: Path) -> None:
+    """Processes look at the sum of versions: two changes that made one version together would be seen once."""
+    database = Database(Settings(data_dir=tmp_path))
+    migrate(Settings(data_dir=tmp_path))
+    keys = KeyStore(database)
+    key, _ = keys.add(NewKey("a", frozenset({Role.SUBMIT})), "a test")
+    with ThreadPoolExecutor(8) as together:
+        list(together.map(lambda number: keys.change(key.id, {"priority": number % 10}), range(40)))
+    assert keys.revoke(key.id).version == 42
+    database.close()
 
 
 def test_roles_give_what_they_say_and_no_more(admin: As) -> None:

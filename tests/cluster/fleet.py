@@ -18,6 +18,11 @@ from tests.cluster.postgres import Postgres
 
 JOBS = 200
 CLIENTS = 6
+SHORT_S, LONG_S = 1.0, 3.0
+"""What jobs take. A host is struck while it runs a long one."""
+LONG_EVERY = 10
+FRESH_S = 1.0
+"""How long ago such a job may have begun by then: the rest of it is time enough to look, and to strike."""
 LEASE_S = 4.0
 SLACK_S = 10.0
 """What recovery may take beyond the lease."""
@@ -47,6 +52,7 @@ class Fleet:
         self.b = Host(network, "host-b", folder, shared, skew, guest_uid_base=60900, **options)
         self.hosts = [self.a, self.b]
         self.ids: list[str] = []
+        self._long: set[str] = set()
         self._accepted = threading.Lock()
 
     def ready(self) -> Fleet:
@@ -68,14 +74,16 @@ class Fleet:
             time.sleep(0.05)
         raise AssertionError(f"not within {seconds:g} s\n" + "\n".join(host.tail() for host in self.hosts))
 
-    def send(self, numbers: Iterable[int], seconds: float = 1.0) -> None:
+    def send(self, numbers: Iterable[int]) -> None:
         """Submit so many, by several clients, each to the one host and, where it does not answer, to the other."""
         with ThreadPoolExecutor(CLIENTS) as clients:
-            list(clients.map(lambda number: self._submit(number, seconds), numbers))
+            list(clients.map(self._submit, numbers))
 
-    def _submit(self, number: int, seconds: float) -> None:
+    def _submit(self, number: int) -> None:
         """The same key again until there is an answer."""
         headers = {"Idempotency-Key": f"job-{number}", "Prefer": "respond-async"}
+        is_long = number % LONG_EVERY == 0
+        seconds = LONG_S if is_long else SHORT_S
         model, end_s, turn = script(seconds=seconds, name=f"n{number}"), time.monotonic() + 120, number
         while time.monotonic() < end_s:
             turn += 1
@@ -84,6 +92,7 @@ class Fleet:
                 if answer.status_code in (200, 202):
                     with self._accepted:
                         self.ids.append(str(answer.json()["id"]))
+                        self._long |= {self.ids[-1]} if is_long else set()
                     return
                 assert answer.status_code in (429, 500, 503), answer.text
             except httpx.TransportError:
@@ -98,6 +107,18 @@ class Fleet:
             f" WHERE w.host = '{host}' AND d.status = 'running'"
         )
         return {row[0]: row[1] for row in self.rows(query)}
+
+    def just_begun(self, host: str) -> set[str]:
+        """Long jobs that a worker of a host has begun to run just now."""
+        query = (
+            "SELECT diagnosis_id FROM events WHERE kind = 'running'"
+            f" AND at > extract(epoch FROM clock_timestamp()) - {FRESH_S}"
+        )
+        return self._long & self.held_by(host).keys() & {row[0] for row in self.rows(query)}
+
+    def ended(self) -> set[str]:
+        """Jobs that have ended."""
+        return {row[0] for row in self.rows("SELECT id FROM diagnoses WHERE finished_at IS NOT NULL")}
 
     def workers_of(self, host: str) -> set[str]:
         """The ids of a host's workers."""
@@ -118,12 +139,13 @@ class Fleet:
         assert len(set(self.ids)) == JOBS
         self.until(lambda: not self.rows("SELECT 1 FROM diagnoses WHERE status IN ('queued', 'running')"), seconds)
         ended = self.rows("SELECT id, attempt, error_code, error_detail FROM diagnoses WHERE status <> 'succeeded'")
-        assert ended == []
-        assert dict(self.rows("SELECT status, count(*) FROM diagnoses GROUP BY status")) == {"succeeded": JOBS}
+        assert ended == [], ended  # pytest shows nothing by itself of what is no test module
+        counts = dict(self.rows("SELECT status, count(*) FROM diagnoses GROUP BY status"))
+        assert counts == {"succeeded": JOBS}, counts
         assert Counter(row[0] for row in self.rows("SELECT diagnosis_id FROM settlements")) == Counter(self.ids)
         self.until(lambda: not any(host.guests() for host in self.hosts), 15)
         self.until(lambda: not any(host.leftovers() for host in self.hosts), 15)
-        assert self.stray_outputs() == []
+        assert (stray := self.stray_outputs()) == [], stray
         for diagnosis_id in self.ids[:: JOBS // 10]:
             assert self.a.get(f"/diagnoses/{diagnosis_id}/report", headers={"Accept": "application/json"}).json()["id"]
 
