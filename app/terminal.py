@@ -68,7 +68,8 @@ def _causes(report: dict[str, Any]) -> list[RenderableType]:
         parts += [head, Text(f"    {_plain(cause['explanation'])}")]
         for item in cause["evidence"][:6]:
             against = f" (held against {_number(item['reference'])})" if item.get("reference") is not None else ""
-            parts.append(Text(f"    · {_plain(item['name'])}: {_number(item['value'])}{against}", style="dim"))
+            where = f" of {_plain(item['layer'])}" if item.get("layer") else ""
+            parts.append(Text(f"    · {_plain(item['name'])}{where}: {_number(item['value'])}{against}", style="dim"))
     return parts
 
 

@@ -107,7 +107,7 @@ class Client:
         batch_size: int | None = None,
         loss: str | None = None,
         metrics: str | Sequence[str] | None = None,
-        reported: Mapping[str, float] | None = None,
+        reported: Mapping[str, float] | str | None = None,
         seed: int | None = None,
         label_column: str | None = None,
         device: str | None = None,
@@ -122,7 +122,7 @@ class Client:
             batch_size: that of training; default 32, or the number of samples where that is smaller.
             loss: a Keras identifier that replaces what the model was compiled with.
             metrics: likewise, identifiers as a list or separated by commas.
-            reported: figures seen while training, such as `{"accuracy": 1.0}`.
+            reported: figures seen while training, such as `{"accuracy": 1.0}`; a string is sent as the JSON that it is.
             seed: same inputs and seed give the same report, timing aside.
             label_column: the column of a CSV or Parquet batch that holds the labels.
             device: auto, cpu or gpu: what it must run on.
@@ -134,7 +134,7 @@ class Client:
             "batch_size": batch_size, "loss": loss, "seed": seed, "label_column": label_column,
             "metrics": metrics if metrics is None or isinstance(metrics, str) else ",".join(metrics),
             "device": device, "priority": priority,
-            "reported": None if reported is None else json.dumps({k: float(v) for k, v in reported.items()}),
+            "reported": _figures(reported),
         }  # fmt: skip
         given = {name: str(value) for name, value in fields.items() if value is not None}
         headers = {"Prefer": "respond-async", "Idempotency-Key": idempotency_key or str(uuid.uuid4())}
@@ -192,6 +192,12 @@ class Client:
         self._transport.save(f"{_path(diagnosis_id)}/model", target)
         return target
 
+    def download_page(self, diagnosis_id: str, path: str | os.PathLike[str]) -> Path:
+        """Save the report's page with its plots as one HTML file that needs nothing else, to send to somebody."""
+        target = Path(path)
+        self._transport.save(f"{_path(diagnosis_id)}/report.html", target, "text/html")
+        return target
+
     def delete(self, diagnosis_id: str) -> None:
         """Cancel a diagnosis if it runs; remove its uploads, its report and everything derived."""
         self._transport.delete(_path(diagnosis_id))
@@ -207,6 +213,12 @@ class Client:
         name = str((self.job(diagnosis_id).model_extra or {}).get("model_file_name") or "")
         lowered = name.lower()
         return next((e for e in (".tar.gz", ".tgz") if lowered.endswith(e)), Path(lowered).suffix or ".keras")
+
+
+def _figures(reported: Mapping[str, float] | str | None) -> str | None:
+    if reported is None or isinstance(reported, str):
+        return reported
+    return json.dumps({name: float(value) for name, value in reported.items()})
 
 
 def _path(diagnosis_id: str) -> str:

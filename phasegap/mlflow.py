@@ -23,24 +23,21 @@ import math
 import os
 import sys
 import tempfile
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx2
-
+from phasegap.client import DEFAULT_SERVER, WAIT_SECONDS, Client
+from phasegap.errors import PhaseGapError, Problem
 from phasegap.mlflow_files import SIZE_LIMIT_BYTES, DiagnosisFailedError, download, fetch_model, told
 
-DEFAULT_SERVER = "http://127.0.0.1:8000"
-ANSWER_SECONDS = 120.0
-POLL_SECONDS = 0.5
-WAIT_SECONDS = 1800.0
 PREFIX = "phasegap"
 TAG_LIMIT = 500
 """Characters of a tag: MLflow 2 servers take no more than 5,000, and its pages show the beginning."""
 EXIT_FAILED = 2
+OPTIONS = ("batch_size", "loss", "metrics", "reported", "seed", "label_column", "device", "priority")
+"""Form fields that `--option` takes."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ def diagnose(
     run_id: str | None = None,
     size_limit_bytes: int = SIZE_LIMIT_BYTES,
     wait_seconds: float = WAIT_SECONDS,
-    **options: str,
+    **options: Any,
 ) -> Logged:
     """Diagnose a model that MLflow keeps and log report, figures and tags to its run.
 
@@ -74,7 +71,7 @@ def diagnose(
         run_id: the run to log to; else the run that the model comes from.
         size_limit_bytes: what is downloaded at most, of model and batch each.
         wait_seconds: how long to wait for the report.
-        options: form fields of `POST /diagnose`: batch_size, loss, metrics, reported, seed, label_column.
+        options: those of `Client.submit`: batch_size, loss, metrics, reported, seed, label_column, device, priority.
 
     Raises:
         DiagnosisFailedError: there is no such model, it is too large, or the service refused it.
@@ -83,11 +80,13 @@ def diagnose(
         model_file = fetch_model(model_uri, Path(folder) / "model", size_limit_bytes)
         run_id = run_id or run_of(model_uri)
         batch_file = _batch(batch, Path(folder) / "batch", size_limit_bytes)
-        with _service(server, api_key) as service:
-            job = _submit(service, model_file, batch_file, options)
-            report = _wait(service, job, time.monotonic() + wait_seconds)
-            page = service.get(f"/diagnoses/{report['id']}/report.html", headers={"Accept": "text/html"})
-    return log_report(report, run_id, page.text if page.status_code == httpx2.codes.OK else None, model_uri)
+        try:
+            with Client(server, api_key=api_key) as client:
+                report = client.diagnose(model_file, batch_file, wait_seconds=wait_seconds, **options)
+                page = _page(client, report.id, Path(folder) / "report.html")
+        except PhaseGapError as error:
+            raise DiagnosisFailedError(str(error)) from error
+    return log_report(report.data.model_dump(mode="json"), run_id, page, model_uri)
 
 
 def run_of(model_uri: str) -> str:
@@ -120,43 +119,12 @@ def _batch(batch: str | os.PathLike[str], folder: Path, size_limit_bytes: int) -
     return Path(text)
 
 
-def _service(server: str | None, api_key: str | None) -> httpx2.Client:
-    key = api_key or os.environ.get("PHASEGAP_API_KEY")
-    headers = {"Accept": "application/json"} | ({"X-API-Key": key} if key else {})
-    base = server or os.environ.get("PHASEGAP_SERVER") or DEFAULT_SERVER
-    return httpx2.Client(base_url=base, headers=headers, timeout=ANSWER_SECONDS)
-
-
-def _submit(service: httpx2.Client, model: Path, batch: Path, options: dict[str, str]) -> dict[str, Any]:
-    with model.open("rb") as model_file, batch.open("rb") as batch_file:
-        files = {"model": (model.name, model_file), "batch": (batch.name, batch_file)}
-        return _json(service, "POST", "/diagnose", files=files, data=options, headers={"Prefer": "respond-async"})
-
-
-def _wait(service: httpx2.Client, job: dict[str, Any], deadline_s: float) -> dict[str, Any]:
-    if "verdict" in job:
-        return job  # the same content again: its report came at once
-    while job["status"] in ("queued", "running"):
-        if time.monotonic() > deadline_s:
-            raise DiagnosisFailedError(f"The diagnosis {job['id']} has not ended yet; it goes on in the service.")
-        time.sleep(POLL_SECONDS)
-        job = _json(service, "GET", f"/diagnoses/{job['id']}")
-    if job["status"] != "succeeded":
-        raise DiagnosisFailedError(f"The diagnosis {job['status']}: {(job.get('error') or {}).get('detail', '')}")
-    return dict(job["report"])
-
-
-def _json(service: httpx2.Client, method: str, path: str, **request: Any) -> dict[str, Any]:
+def _page(client: Client, diagnosis_id: str, path: Path) -> str | None:
+    """The report's page, None where the service gives none: the report itself is there, and worth logging."""
     try:
-        answer = service.request(method, path, **request)
-        document = dict(answer.json())
-    except (httpx2.HTTPError, ValueError, TypeError) as error:
-        raise DiagnosisFailedError(
-            f"The service at {service.base_url} does not answer as PhaseGap does: {error}"
-        ) from error
-    if answer.status_code >= httpx2.codes.BAD_REQUEST:
-        raise DiagnosisFailedError(str(document.get("detail") or answer.status_code))
-    return document
+        return client.download_page(diagnosis_id, path).read_text("utf-8")
+    except Problem:
+        return None
 
 
 def log_report(report: dict[str, Any], run_id: str, page: str | None = None, model_uri: str = "") -> Logged:
@@ -212,6 +180,13 @@ def _metric_name(name: str) -> str:
     return "".join(char if char.isalnum() or char in "_-. /" else "_" for char in name)
 
 
+def _option(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    if name not in OPTIONS or not value:
+        raise argparse.ArgumentTypeError(f"{text!r} is no NAME=VALUE with one of the names {', '.join(OPTIONS)}")
+    return name, value
+
+
 def main(arguments: list[str] | None = None) -> int:
     """`python -m phasegap.mlflow MODEL_URI BATCH`: the exit status is 0, or 2 where there was no report."""
     parser = argparse.ArgumentParser(prog="python -m phasegap.mlflow", description=(__doc__ or "").partition("\n")[0])
@@ -221,11 +196,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("batch", help="a batch file, or runs:/<id>/<path> of one")
     parser.add_argument("--server", help=f"the PhaseGap service (PHASEGAP_SERVER, else {DEFAULT_SERVER})")
     parser.add_argument("--run-id", help="the run to log to; default: the run that the model comes from")
-    parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="such as batch_size=64")
+    parser.add_argument(
+        "--option", action="append", default=[], metavar="NAME=VALUE", type=_option, help="batch_size=64"
+    )
     given = parser.parse_args(arguments)
-    options = dict(option.split("=", 1) for option in given.option if "=" in option)
     try:
-        done = diagnose(given.model_uri, given.batch, server=given.server, run_id=given.run_id, **options)
+        done = diagnose(given.model_uri, given.batch, server=given.server, run_id=given.run_id, **dict(given.option))
     except DiagnosisFailedError as error:
         print(error, file=sys.stderr)
         return EXIT_FAILED

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import email.utils
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx2
 
 from phasegap.errors import Problem, ServiceUnreachable, problem_of
+from phasegap.retry_after import seconds_of
 
 TRY_LATER = (429, 503, 507)
 CONNECT_SECONDS = 10.0
@@ -66,9 +65,9 @@ class Transport:
 
         return self._json(self.send(attempt))
 
-    def save(self, path: str, target: Path) -> None:
+    def save(self, path: str, target: Path, media_type: str = "application/octet-stream") -> None:
         """The body of an answer as a file, which appears when it is whole."""
-        self.send(lambda: self._save(path, target))
+        self.send(lambda: self._save(path, target, media_type))
 
     @contextmanager
     def events(self, path: str, after: str, wait_seconds: float) -> Iterator[httpx2.EventSource]:
@@ -106,10 +105,9 @@ class Transport:
         advice = "Is the service running, and the address right?"
         return ServiceUnreachable(f"Nothing answers at {self.url} ({error}). {advice}")
 
-    def _save(self, path: str, target: Path) -> httpx2.Response:
+    def _save(self, path: str, target: Path, media_type: str) -> httpx2.Response:
         unfinished = target.with_name(f"{target.name}.part")
-        headers = {"Accept": "application/octet-stream"}
-        with self._http.stream("GET", path, headers=headers) as response:
+        with self._http.stream("GET", path, headers={"Accept": media_type}) as response:
             if response.is_error:
                 response.read()
                 return response
@@ -156,11 +154,5 @@ def _pause(response: httpx2.Response) -> float | None:
     said = response.headers.get("retry-after")
     if said is None:
         return None
-    try:
-        seconds = float(said)
-    except ValueError:
-        try:
-            seconds = (email.utils.parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds()
-        except (ValueError, TypeError):
-            return DEFAULT_PAUSE_SECONDS
-    return max(seconds, SHORTEST_PAUSE_SECONDS)
+    seconds = seconds_of(said)
+    return DEFAULT_PAUSE_SECONDS if seconds is None else max(seconds, SHORTEST_PAUSE_SECONDS)

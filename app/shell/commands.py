@@ -52,7 +52,7 @@ def diagnose(
     options: dict[str, Any] = {
         "batch_size": batch_size, "loss": loss, "metrics": metrics, "seed": seed, "label_column": label_column
     }  # fmt: skip
-    delivery = Delivery(str(model), as_json, junit, sarif, fail_on, _printer(repaired))
+    delivery = Delivery(str(model), as_json, junit, sarif, fail_on, _printer(repaired), server)
     if server is not None and custom_classes:
         raise typer.BadParameter("a service has the classes that its operator registered; leave it out with --server")
 
@@ -92,11 +92,13 @@ def report(
     model: Annotated[str | None, typer.Option(help="What SARIF calls the model's file.")] = None,
 ) -> None:
     """Print the report of a diagnosis that has ended, or turn it into a pipeline's files."""
+    from phasegap.client import DEFAULT_SERVER
+
+    is_saved = source == STANDARD_INPUT or source.endswith(REPORT_FILE_SUFFIX) or Path(source).is_file()
 
     def run() -> dict[str, Any]:
         from app.shell.remote import fetched, read
 
-        is_saved = source == STANDARD_INPUT or source.endswith(REPORT_FILE_SUFFIX) or Path(source).is_file()
         if is_saved and repaired is not None:
             raise InvalidRequest("A repaired model is fetched from a service: name the diagnosis by its id.")
         if source == STANDARD_INPUT:
@@ -108,7 +110,8 @@ def report(
         with phasegap.Client(server) as client:
             return fetched(client, source, repaired)
 
-    delivery = Delivery(model or "model", as_json, junit, sarif, fail_on, _printer(repaired))
+    asked = server or (None if is_saved else DEFAULT_SERVER)
+    delivery = Delivery(model or "model", as_json, junit, sarif, fail_on, _printer(repaired), asked)
     raise typer.Exit(delivery.outcome_of(run))
 
 

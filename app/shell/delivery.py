@@ -24,7 +24,7 @@ class NoAnswer(Exception):  # noqa: N818 - says a state
 
 @dataclass(frozen=True)
 class Delivery:
-    """How the caller wants the outcome. `model` is what files name it by."""
+    """How the caller wants the outcome. `model` is what files name it by, `server` the one that explains causes."""
 
     model: str
     as_json: bool = False
@@ -32,6 +32,7 @@ class Delivery:
     sarif: Path | None = None
     fail_on: FailOn = FailOn.NEVER
     print_report: Callable[[dict[str, Any]], None] | None = None
+    server: str | None = None
 
     def outcome_of(self, diagnose: Callable[[], dict[str, Any]]) -> int:
         """Run a diagnosis, deliver what comes of it, return the exit status."""
@@ -59,7 +60,7 @@ class Delivery:
         else:
             self._print(report)
         _write(self.junit, lambda: junit_of_report(report, self.fail_on))
-        _write(self.sarif, lambda: sarif_of_report(report, self.model))
+        _write(self.sarif, lambda: sarif_of_report(report, self.model, self.server))
         if not fails(report, self.fail_on):
             return EXIT_FINE
         print(f"--fail-on {self.fail_on}: {report['verdict']}, {report['severity']}", file=sys.stderr)

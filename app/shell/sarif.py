@@ -9,18 +9,25 @@ import hashlib
 import json
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from app import __version__
+from app.reference import CAUSES, reference
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 LEVELS = {"critical": "error", "warning": "warning", "info": "note"}
 LAYERS_NAMED = 100  # viewers draw each place; a report on a thousand layers has a worst hundred, not a thousand places
 
 
-def sarif_of_report(report: dict[str, Any], model: str) -> bytes:
-    """The log of a finished diagnosis; `model` is the path that the model was given by."""
-    rules = [{"id": code, "name": _name(code), "shortDescription": {"text": _words(code)}} for code in _codes(report)]
+def sarif_of_report(report: dict[str, Any], model: str, server: str | None = None) -> bytes:
+    """The log of a finished diagnosis.
+
+    Args:
+        report: as JSON.
+        model: the path that the model was given by.
+        server: the address of the service that explains the causes, None where there is none.
+    """
+    rules = [_rule(code, server) for code in _codes(report)]
     results = [_result(cause, rules, report, model) for cause in report["causes"]]
     properties = {name: report[name] for name in ("id", "verdict", "severity", "headline", "recommended_fix")}
     return _log({"results": results, "properties": properties}, rules, [{"executionSuccessful": True}])
@@ -46,6 +53,30 @@ def _log(run: dict[str, Any], rules: list[dict[str, Any]], invocations: list[dic
 
 def _codes(report: dict[str, Any]) -> list[str]:
     return sorted({cause["code"] for cause in report["causes"]})
+
+
+def _rule(code: str, server: str | None) -> dict[str, Any]:
+    """What viewers show of a cause. GitHub's wants short and full description and help of every rule."""
+    entry = reference().cause(code)
+    if entry is None:  # a newer service wrote the report
+        return {"id": code, "name": _name(code), "shortDescription": {"text": _words(code)}}
+    looks, remedies = f"How it looks: {entry.looks}", [remedy.title for remedy in reference().remedies_for(entry)]
+    advice = [f"What to do: {'; or '.join(remedies)}."] if remedies else []
+    rule = {
+        "id": code,
+        "name": _name(code),
+        "shortDescription": {"text": entry.title},
+        "fullDescription": {"text": entry.what},
+        "help": {"text": "\n\n".join([entry.what, looks, *advice])},
+        "properties": {"tags": ["machine-learning", "benign" if entry.benign else "correctness"]},
+    }
+    return rule | ({"helpUri": f"{_public(server)}{CAUSES}/{code}"} if server else {})
+
+
+def _public(server: str) -> str:
+    """The address without the login that may stand in it: the log is for others to read."""
+    parts = urlsplit(server)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])).rstrip("/")
 
 
 def _result(cause: dict[str, Any], rules: list[dict[str, Any]], report: dict[str, Any], model: str) -> dict[str, Any]:

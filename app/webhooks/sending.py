@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import email.utils
 import socket
 import ssl
-import time
 from collections.abc import Collection
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ import httpcore2
 
 from app.addresses import Network, Pinned
 from app.webhooks.reach import ADDRESSES_TRIED, OutOfReach, all_judged
+from phasegap.retry_after import seconds_of
 
 BODY_LIMIT_BYTES = 16 * 1024
 """What is read of an answer, and thrown away, before the connection is closed: enough for any acknowledgement."""
@@ -108,14 +107,7 @@ def _answer(response: httpcore2.Response) -> Answer:
 
 def _advised_wait_s(value: bytes) -> float:
     """What `Retry-After` asks for, in seconds from now."""
-    text = value.decode("latin-1").strip()
-    if text.isascii() and text.isdigit():
-        return min(LONGEST_ADVICE_S, float(text[:10]))
-    try:
-        moment = email.utils.parsedate_to_datetime(text)
-    except ValueError:
-        return 0.0
-    return min(LONGEST_ADVICE_S, max(0.0, moment.timestamp() - time.time()))
+    return min(LONGEST_ADVICE_S, seconds_of(value.decode("latin-1")) or 0.0)
 
 
 def _why_not(error: httpcore2.ConnectError) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import email.utils
 import hashlib
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 
 import phasegap
+from phasegap.retry_after import seconds_of
 from tests.app.conftest import QUICK
 from tests.app.double import script
 from tests.app.served import Server
@@ -164,3 +167,12 @@ def test_what_cannot_be_sent_is_refused_here(client: phasegap.Client, tmp_path: 
         client.submit(script(), b"PK\x03\x04", [1])
     with pytest.raises(TypeError, match="Take a sample"):
         client.submit(script(), iter([1]))
+
+
+def test_retry_after_is_seconds_or_a_date() -> None:
+    soon = email.utils.format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
+    assert seconds_of(soon) == pytest.approx(89.5, abs=1.5)
+    assert [seconds_of(text) for text in ("7", " 0 ", "1.5")] == [7.0, 0.0, 1.5]
+    assert seconds_of("Sun, 06 Nov 1994 08:49:37 -0000") == 0.0
+    unreadable = ["", "-1", "soon", "inf", "9" * 400, "Mon, 01 Jan 99999999999 00:00:00 GMT"]
+    assert [seconds_of(text) for text in unreadable] == [None] * len(unreadable)

@@ -173,4 +173,7 @@ def test_what_cannot_be_diagnosed_says_so_in_one_line(tracking: Tracking, servic
         assert "Traceback" not in done.stderr
     done = tracking.call("-m", "phasegap.mlflow", "models:/tiny/1", batch, "--server", "http://127.0.0.1:9")
     assert done.returncode == 2
-    assert "does not answer" in done.stderr
+    assert "Nothing answers" in done.stderr
+    done = tracking.call("-m", "phasegap.mlflow", "models:/tiny/1", batch, "--option", "bacth_size=16")
+    assert done.returncode == 2
+    assert "batch_size" in done.stderr

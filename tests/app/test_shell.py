@@ -73,6 +73,22 @@ def test_sarif_has_a_result_a_cause() -> None:
     assert first["partialFingerprints"] != second["partialFingerprints"]
 
 
+def test_sarif_explains_its_rules() -> None:
+    report = canned()
+    report["causes"].append(report["causes"][0] | {"severity": "info", "code": "of_a_newer_service"})
+    known, unknown = checked(sarif_of_report(report, "m", "https://me:secret@gap.example/x/"))["tool"]["driver"][
+        "rules"
+    ]
+    assert known["helpUri"] == "https://gap.example/x/causes/bn_statistics_unconverged"
+    assert "Recalibrate the moving statistics" in known["help"]["text"]
+    assert known["fullDescription"]["text"] in known["help"]["text"]
+    assert unknown == {
+        "id": "of_a_newer_service", "name": "OfANewerService", "shortDescription": {"text": "of a newer service"},
+    }  # fmt: skip
+    (local, _) = checked(sarif_of_report(report, "m"))["tool"]["driver"]["rules"]
+    assert "helpUri" not in local
+
+
 def test_sarif_says_where_nothing_was_found_out() -> None:
     run = checked(sarif_of_problem(PROBLEM, "/models/m.keras"))
     assert run["results"] == []
@@ -117,7 +133,9 @@ def test_a_service_is_a_gate(server: Server, sent: Any, tmp_path: Path) -> None:
     assert done.returncode == 1
     assert json.loads(done.stdout)["model"]["name"] == "tiny"
     assert done.stderr.strip() == "--fail-on critical: phase_gap, critical"
-    assert checked(sarif.read_bytes())["results"]
+    run = checked(sarif.read_bytes())
+    assert run["results"]
+    assert run["tool"]["driver"]["rules"][0]["helpUri"].startswith(f"{server.url}/causes/")
     assert b"<failure" in junit.read_bytes()
     fine = phasegap("diagnose", *sent(name="tiny"), "--server", server.url)
     assert (fine.returncode, fine.stderr) == (0, "")
