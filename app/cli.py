@@ -165,9 +165,13 @@ def _begin_process(
 def main() -> None:
     """The entry point of `phasegap`."""
     from pydantic import ValidationError
+    from pydantic_settings import SettingsError
 
     try:
         cli()
+    except SettingsError as error:
+        typer.echo(str(error), err=True)
+        sys.exit(EXIT_INPUT_AT_FAULT)
     except ValidationError as error:
         for item in error.errors():
             name = ENV_PREFIX + "_".join(str(part) for part in item["loc"]).upper()

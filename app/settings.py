@@ -16,6 +16,7 @@ from pydantic_settings import SettingsConfigDict
 
 from app.endpoints import WebhookEndpoint
 from app.placing import PlacingSettings
+from app.secrets_folder import SecretsFolder
 from app.store_settings import StoreSettings
 from app.tenancy_settings import TenancySettings
 from app.uris import check_prefix
@@ -27,7 +28,7 @@ GUEST_UID_BASE = 60800
 """Users that no distribution gives away: Debian and systemd leave them alone, and rootless containers have them."""
 
 
-class Settings(StoreSettings, PlacingSettings, TenancySettings):
+class Settings(StoreSettings, PlacingSettings, TenancySettings, SecretsFolder):
     """What an operator may choose."""
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore", validate_default=True)

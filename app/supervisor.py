@@ -161,6 +161,7 @@ def serve(settings: Settings, host: str, port: int, worker_command: list[str] | 
     web = [*OWN, "web", "--listener", str(listener.fileno()), *tie]
     children = [Child("web", web, keep_fds=(listener.fileno(),), environment=environment)]
     if worker_command is not None:
-        unsecret = {name: value for name, value in environment.items() if name.upper() not in WEB_ONLY}
+        kept = {name: value for name, value in environment.items() if name.upper() not in WEB_ONLY}
+        unsecret = kept | dict.fromkeys(WEB_ONLY, "[]")  # which goes before a file of the secrets' folder
         children.append(Child("worker", [*worker_command, *tie], environment=unsecret))
     return Supervisor(settings, children).run()
