@@ -55,7 +55,7 @@ class Settings(StoreSettings, PlacingSettings, TenancySettings, SecretsFolder):
     )
     queue_full_retry_after_seconds: int = Field(10, ge=1, description="What Retry-After says with 503 queue_full.")
     poll_seconds: float = Field(
-        0.1, gt=0, description="How often waiting requests look at the database; one query for all of them."
+        0.03, gt=0, description="How often waiting requests look at the database; one query for all of them."
     )
     event_keepalive_seconds: float = Field(15.0, gt=0, description="Silence after which an event stream says it lives.")
 
