@@ -45,50 +45,42 @@ def test_no_gap_no_shares() -> None:
     assert set(shares.values()) == {0.0}
 
 
+class Bill:
+    """What passes cost, where each costs the same, and what they give for given shares."""
+
+    def __init__(self, true: np.ndarray, price: float) -> None:
+        self.true, self.price, self.spent = true, price, 0.0
+
+    def cost(self, count: int) -> float:
+        return self.price
+
+    def worth(self, counts: Sequence[int]) -> dict[int, float]:
+        self.spent += self.price * len(counts)
+        return {count: float(self.true[:count].sum()) for count in counts}
+
+    def shares(self) -> tuple[dict[str, float], float]:
+        order = [f"n{i}" for i in range(len(self.true))]
+        return attribution._bisect(order, dict.fromkeys(order, 1.0), self.worth, self)
+
+
 def test_many_layers_cost_few_passes() -> None:
     """A hundred layers of which three carry the gap: only their groups are opened."""
-    order = [f"n{i}" for i in range(100)]
     true = np.zeros(100)
     true[[3, 50, 97]] = 0.2, 0.5, 0.3
-
-    class Costs:
-        spent = 0.0
-
-        def cost(self, count: int) -> float:
-            return 1.0
-
-    costs = Costs()
-
-    def worth(counts: Sequence[int]) -> dict[int, float]:
-        costs.spent += len(counts)
-        return {count: float(true[:count].sum()) for count in counts}
-
-    shares, unresolved = attribution._bisect(order, dict.fromkeys(order, 1.0), worth, costs)
+    bill = Bill(true, 1.0)
+    shares, unresolved = bill.shares()
     np.testing.assert_allclose(list(shares.values()), true, atol=1e-9)
-    assert costs.spent <= attribution.PASSES
+    assert bill.spent <= attribution.PASSES
     assert unresolved == pytest.approx(0.0, abs=1e-12)
 
 
 def test_the_largest_groups_are_opened_first() -> None:
     """Where passes are short, the layer that carries most is found, and the rest is shared out and said."""
-    order = [f"n{i}" for i in range(64)]
     true = np.full(64, 0.5 / 63)
     true[40] = 0.5
-
-    class Dear:
-        spent = 0.0
-
-        def cost(self, count: int) -> float:
-            return 3.0
-
-    dear = Dear()
-
-    def worth(counts: Sequence[int]) -> dict[int, float]:
-        dear.spent += 3.0 * len(counts)
-        return {count: float(true[:count].sum()) for count in counts}
-
-    shares, unresolved = attribution._bisect(order, dict.fromkeys(order, 1.0), worth, dear)
-    assert dear.spent <= attribution.PASSES
+    bill = Bill(true, 3.0)
+    shares, unresolved = bill.shares()
+    assert bill.spent <= attribution.PASSES
     assert sum(shares.values()) == pytest.approx(1.0)
     assert max(shares, key=lambda name: shares[name]) in {"n40", "n41"}
     assert unresolved > 0.3
