@@ -8,6 +8,7 @@ leaves no trace in its report: names are counted anew, generators are put back.
 
 from __future__ import annotations
 
+import collections
 import gc
 import os
 import random
@@ -20,6 +21,9 @@ from app.sandbox.device import use_device, use_threads
 from app.sandbox.jobfolder import READY
 from app.sandbox.protocol import BEGIN
 from app.sandbox.room import Room, leave
+
+NAMES = "object_name_uids"
+"""Where Keras counts the names that it gives."""
 
 SAMPLES, SIDE, CHANNELS, CLASSES = 16, 8, 3, 2
 """Small enough to take no time, and enough that all stages of a diagnosis run: both kinds of kernels, matrices and
@@ -39,16 +43,18 @@ def wait_warm(room: Room) -> None:
 
 
 def _practise(folder: Path) -> None:
-    import keras
+    from keras.src.backend.common import global_state
 
     import analyzers
 
+    # Not by `keras.utils.clear_session`: it would undo what an operator's own modules have set, too.
+    names = dict(global_state.get_global_attribute(NAMES) or {})
     generators = random.getstate(), np.random.get_state()
     folder.mkdir()
     model, batch = _write(folder)
     analyzers.diagnose_files(model, batch, repaired_path=folder / "repaired.keras")
     shutil.rmtree(folder)
-    keras.utils.clear_session(free_memory=False)
+    global_state.set_global_attribute(NAMES, collections.defaultdict(int, names))
     random.setstate(generators[0])
     np.random.set_state(generators[1])
     gc.collect()

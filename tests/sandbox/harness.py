@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from app.sandbox.host import Sandbox
 from app.sandbox.protocol import Limits, Outcome, Task
+from app.sandbox.spares import Spare
 
 ENTRY = Path(__file__).with_name("hostile_zygote.py")
 BARE = Path(__file__).with_name("bare_zygote.py")
@@ -70,3 +72,14 @@ class Run:
         thread = threading.Thread(target=self, args=(should_stop,))
         thread.start()
         return thread
+
+
+def waiting(sandbox: Sandbox, seconds: float = 60) -> Spare:
+    """The guest that waits, warm."""
+    end_s = time.monotonic() + seconds
+    while time.monotonic() < end_s:
+        spare = sandbox.spare
+        if spare is not None and spare.is_ready:
+            return spare
+        time.sleep(0.05)
+    raise AssertionError(f"no guest waits: {spare and spare.last_words()}")

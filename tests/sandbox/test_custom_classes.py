@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from analyzers.report import Report
 from app.sandbox.host import Sandbox
 from app.sandbox.protocol import Limits, Outcome, Task
 from app.sandbox.warm import SandboxUnavailable
+from tests.sandbox.harness import waiting
 
 LIMITS = Limits(memory_bytes=3 << 30, wall_seconds=120, output_bytes=256 << 20, cpu_seconds=240)
 CLASSES = '''
@@ -65,29 +68,45 @@ def uploads(classes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def diagnosed(sandbox: Sandbox, uploads: Path, folder: Path) -> Outcome:
+def run(sandbox: Sandbox, uploads: Path, folder: Path, limits: Limits = LIMITS) -> Outcome:
     (folder / "in").mkdir(parents=True)
     for name in ("model.keras", "batch.npz"):
         (folder / "in" / name).write_bytes((uploads / name).read_bytes())
     task = Task(diagnosis_id="d-1", model_file="model.keras", batch_file="batch.npz")
-    try:
-        sandbox.start()
-        return sandbox.run(folder, task, LIMITS, on_progress=lambda *_: None, should_stop=lambda: False)
-    finally:
+    return sandbox.run(folder, task, limits, on_progress=lambda *_: None, should_stop=lambda: False)
+
+
+@pytest.fixture
+def started() -> Iterator[Callable[..., Sandbox]]:
+    sandboxes: list[Sandbox] = []
+
+    def start(**options: Any) -> Sandbox:
+        sandboxes.append(Sandbox(**options))
+        sandboxes[-1].start()
+        return sandboxes[-1]
+
+    yield start
+    for sandbox in sandboxes:
         sandbox.close()
 
 
-def test_registered_classes_load(classes: Path, uploads: Path, tmp_path: Path) -> None:
-    knowing = Sandbox(custom_classes_modules=["own_layers"], custom_classes_dir=classes)
-    assert diagnosed(knowing, uploads, tmp_path).kind == "succeeded"
-    report = Report.model_validate_json((tmp_path / "out" / "report.json").read_bytes())
-    assert [layer.path.split("/")[1] for layer in report.layers] == ["block"]
-    assert report.primary_cause == "bn_statistics_unconverged"
-    assert {c.name: c.passed for c in report.checks}["replay_identity"]
+def test_registered_classes_load(classes: Path, uploads: Path, tmp_path: Path, started: Callable[..., Sandbox]) -> None:
+    """In a guest that waited for its job, and in one that was forked for it."""
+    knowing = started(custom_classes_modules=["own_layers"], custom_classes_dir=classes, spare=LIMITS)
+    spare = waiting(knowing)
+    forked = LIMITS.model_copy(update={"wall_seconds": LIMITS.wall_seconds - 1})
+    for name, limits in (("forked", forked), ("waited", LIMITS)):
+        assert spare.is_ready
+        assert run(knowing, uploads, tmp_path / name, limits).kind == "succeeded"
+        report = Report.model_validate_json((tmp_path / name / "out" / "report.json").read_bytes())
+        assert [layer.path.split("/")[1] for layer in report.layers] == ["block"]
+        assert report.primary_cause == "bn_statistics_unconverged"
+        assert {c.name: c.passed for c in report.checks}["replay_identity"]
+    assert not spare.is_ready
 
 
-def test_others_are_named_with_what_to_do(uploads: Path, tmp_path: Path) -> None:
-    outcome = diagnosed(Sandbox(), uploads, tmp_path)
+def test_others_are_named_with_what_to_do(uploads: Path, tmp_path: Path, started: Callable[..., Sandbox]) -> None:
+    outcome = run(started(), uploads, tmp_path)
     assert outcome.code == "model_needs_custom_code"
     assert outcome.detail is not None
     assert "`ours>OwnBlock`" in outcome.detail

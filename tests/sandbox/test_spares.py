@@ -18,7 +18,7 @@ from app.sandbox import procfs, spares
 from app.sandbox.host import Sandbox
 from app.sandbox.protocol import Limits, Outcome, Task
 from app.sandbox.spares import Spare
-from tests.sandbox.harness import BareSandbox, HostileSandbox, Run
+from tests.sandbox.harness import BareSandbox, HostileSandbox, Run, waiting
 from tests.sandbox.test_levels import headline
 
 WARM = Limits(memory_bytes=3 << 30, wall_seconds=120, output_bytes=256 << 20, cpu_seconds=240, threads=1)
@@ -71,17 +71,6 @@ def run(sandbox: Sandbox, uploads: Path, folder: Path, request: pytest.FixtureRe
         return sandbox.run(job, task, limits, on_progress=lambda *_: None, should_stop=lambda: False), job
 
     return run
-
-
-def waiting(sandbox: Sandbox, seconds: float = 60) -> Spare:
-    """The guest that waits, warm."""
-    end_s = time.monotonic() + seconds
-    while time.monotonic() < end_s:
-        spare = sandbox.spare
-        if spare is not None and spare.is_ready:
-            return spare
-        time.sleep(0.05)
-    raise AssertionError(f"no guest waits: {spare and spare.last_words()}")
 
 
 def lives(spare: Spare) -> bool:
