@@ -6,14 +6,10 @@ several times as long, and as much memory again. Where such sums would be too co
 
 from __future__ import annotations
 
-import functools
-import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from analyzers.statistics import SampleMoments
@@ -21,8 +17,6 @@ from analyzers.tensors import float64
 
 BLOCK = 128  # Values that are added up in float32, each block's sum in float64: an error of some 1e-6, and no more.
 STEEP = 300.0  # Of squared mean to variance, up to which E[x^2] - E[x]^2 keeps the variance to a thousandth.
-
-LARGE_BYTES = 1 << 20  # Handing work to another thread costs as long as the sums over some 100 kB.
 
 Sums = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -68,30 +62,10 @@ def _summed(x: Any, channel: int) -> Sums | None:
         values = values.reshape(rows, channels, -1).swapaxes(1, 2)
     size = values.shape[1]
     with np.errstate(all="ignore"):
-        total, squares = _sums(values)
+        total, squares = _block_sums(values)
         mean = total / size
         variance = squares / size - np.square(mean)
         return (mean, variance) if bool(np.all(np.square(mean) <= STEEP * variance)) else None
-
-
-def _sums(values: NDArray[np.float32]) -> Sums:
-    """Sums of values and of squares over the middle axis; of many numbers by several threads, some samples each."""
-    parts = min(_threads(), values.shape[0]) if values.nbytes >= LARGE_BYTES else 1
-    if parts < 2:
-        return _block_sums(values)
-    found = list(_pool().map(_block_sums, np.array_split(values, parts)))
-    return np.concatenate([sums for sums, _ in found]), np.concatenate([squares for _, squares in found])
-
-
-def _threads() -> int:
-    """As many as TensorFlow may use, which waits meanwhile."""
-    return tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count() or 1
-
-
-@functools.cache
-def _pool() -> ThreadPoolExecutor:
-    """Made at its first use: a process that is to be forked must have no threads."""
-    return ThreadPoolExecutor(_threads(), "moments")
 
 
 def _block_sums(values: NDArray[np.float32]) -> Sums:
