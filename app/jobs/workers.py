@@ -12,6 +12,7 @@ import os
 import socket
 import time
 import uuid
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -79,11 +80,19 @@ class WorkerRegistry:
 
     def bury(self) -> list[str]:
         """Remove the rows and lock files of dead workers, and return their ids."""
-        dead = [worker.id for worker, silence_s in self._rows() if self._is_dead(worker, silence_s)]
+        rows = self._rows()
+        dead = [worker.id for worker, silence_s in rows if self._is_dead(worker, silence_s)]
         for worker_id in dead:
             self.leave(worker_id)
             self._lock_path(worker_id).unlink(missing_ok=True)
+        self._clear_locks({worker.id for worker, _ in rows})
         return dead
+
+    def _clear_locks(self, known: Collection[str]) -> None:
+        """Remove the files of who was killed between lock and row, or while its row was being removed."""
+        for path in self._locks_dir.glob("*.lock"):
+            if path.stem not in known and owner_is_dead(path):
+                path.unlink(missing_ok=True)
 
     def _rows(self) -> list[tuple[Worker, float]]:
         with self._database.transaction() as session:

@@ -16,6 +16,7 @@ from app.errors import InvalidRequest
 from app.jobs.models import Diagnosis
 from app.jobs.needs import Place
 from app.jobs.states import Claim, Ending, Submission
+from app.locks import ProcessLock
 from app.services import Services, prepare
 from app.settings import Settings
 
@@ -198,3 +199,13 @@ def test_a_run_of_an_earlier_version_that_is_lost_gets_a_place_too(bench: Bench)
     bench.services.places.attend()
     assert bench.in_line() == [known]
     assert bench.run_next() == ""
+
+
+def test_locks_of_processes_that_died_before_they_had_a_row_are_removed(bench: Bench) -> None:
+    """Killed between lock and row; a lock that is held, and one whose worker has a row, stay."""
+    folder = bench.services.workers._locks_dir
+    (folder / "elsewhere-0123456789ab.lock").touch()
+    held = ProcessLock(folder / "joining-0123456789ab.lock")
+    bench.services.workers.bury()
+    assert {path.stem for path in folder.glob("*.lock")} == {bench.worker_id, "joining-0123456789ab"}
+    held.release()
