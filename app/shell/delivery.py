@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,12 +57,13 @@ class Delivery:
         from app.shell.junit import junit_of_report
         from app.shell.sarif import sarif_of_report
 
-        if self.as_json:
-            print(json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False))
-        else:
-            self._print(report)
         _write(self.junit, lambda: junit_of_report(report, self.fail_on))
         _write(self.sarif, lambda: sarif_of_report(report, self.model, self.server))
+        with _whoever_listens():
+            if self.as_json:
+                print(json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False))
+            else:
+                self._print(report)
         if not fails(report, self.fail_on):
             return EXIT_FINE
         print(f"--fail-on {self.fail_on}: {report['verdict']}, {report['severity']}", file=sys.stderr)
@@ -70,20 +73,32 @@ class Delivery:
         from app.shell.junit import junit_of_problem
         from app.shell.sarif import sarif_of_problem
 
+        _write(self.junit, lambda: junit_of_problem(problem, self.model))
+        _write(self.sarif, lambda: sarif_of_problem(problem, self.model))
         if self.as_json:
             print(json.dumps(problem))
         else:
             from app.terminal import print_problem
 
             print_problem(problem)
-        _write(self.junit, lambda: junit_of_problem(problem, self.model))
-        _write(self.sarif, lambda: sarif_of_problem(problem, self.model))
         return EXIT_NO_ANSWER if problem["code"] in NOT_AT_FAULT else EXIT_INPUT_AT_FAULT
 
     def _print(self, report: dict[str, Any]) -> None:
         from app.terminal import print_report
 
         (self.print_report or print_report)(report)
+
+
+@contextmanager
+def _whoever_listens() -> Iterator[None]:
+    """Print inside. Who reads it may close the pipe before its end, as `head` does; the exit status is a gate all the
+    same.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except (BrokenPipeError, SystemExit):  # the latter is what rich makes of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _write(path: Path | None, content: Callable[[], bytes]) -> None:

@@ -165,6 +165,13 @@ def test_reports_are_turned_into_other_forms(server: Server, sent: Any, tmp_path
     assert again.returncode == 1
     assert checked(sarif.read_bytes())["results"][0]["locations"]
     assert phasegap("report", "none.json").returncode == 2
+    sarif.unlink()
+    closed, theirs = os.pipe()
+    os.close(closed)
+    command = [sys.executable, "-m", "app.cli", "report", str(saved), "--sarif", str(sarif), "--fail-on"]
+    assert [subprocess.run([*command, level], stdout=theirs).returncode for level in ("never", "warning")] == [0, 1]
+    os.close(theirs)
+    assert checked(sarif.read_bytes())["results"], "it is there though nobody reads what is printed"
     assert phasegap("report", "0" * 32, "--server", server.url).returncode == 2
     watched = phasegap("watch", made["id"], "--server", server.url)
     assert (watched.returncode, watched.stderr) == (0, "")
