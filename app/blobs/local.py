@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -93,7 +92,8 @@ class LocalBlobs(Incoming):
 
     def sweep(self, known: Known) -> int:
         """Remove files that belong to no diagnosis, and what processes were receiving when they died."""
-        before = time.time() - ORPHAN_AGE_S
+        os.utime(self._diagnoses)  # by the clock that stamps the files: on a shared folder it is its server's
+        before = os.stat(self._diagnoses).st_mtime - ORPHAN_AGE_S
         old = [entry.name for entry in os.scandir(self._diagnoses) if entry.stat().st_mtime < before]
         orphans = set(old) - set(known(old))
         for diagnosis_id in orphans:
