@@ -73,11 +73,14 @@ def _count_of(rows: Rows) -> int:
 
 
 def bars(rows: Rows, title: str, width: int, *, percent: bool = False) -> Spec:
-    """One horizontal bar a row: `name`, `value` and `label`."""
+    """One horizontal bar a row: `name`, `value` and `label`. An axis of percent goes to 100 however short the bars."""
     room = 250 if width > NARROW else 150
     name = {"field": "name", "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": room - 15}}
     value: Spec = {"field": "value", "type": "quantitative", "title": title}
     value["axis"] = {"format": ".0%" if percent else "~g", "tickCount": 5}
+    if percent:
+        shares = [row["value"] for row in rows]
+        value["scale"] = {"domain": [min(0.0, *shares), max(1.0, *shares)]}
     return {
         "width": width - room - 20,
         "height": {"step": 26},

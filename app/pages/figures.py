@@ -17,6 +17,7 @@ from app.pages.layer_rows import channel_figure_parts, chosen_layer, depth_rows,
 from app.pages.text import Row, finite, number, percent, shown, words
 
 LAYERS_DRAWN = 1000
+WORTH_NAMING = 0.005  # Of the divergence: what reads as 0 %.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet runs a cell that begins so; in text an apostrophe goes before it."""
 
@@ -140,6 +141,8 @@ def contest(report: dict[str, Any]) -> Figure | None:
     best, rival = rows[0], rows[1] if len(rows) > 1 else None
     sentence = f"“{best['name']}” predicts {percent(best['value'])} of the divergence"
     sentence += f"; its best rival, “{rival['name']}”, {percent(rival['value'])}." if rival else "; it has no rival."
+    if best["value"] < WORTH_NAMING:
+        sentence = "None of the explanations predicts the divergence."
     return Figure(
         "contest",
         "The contest of explanations",

@@ -71,6 +71,13 @@ def test_sentences_say_what_the_numbers_say() -> None:
     assert "stored mean 0.25 and variance 1; the batch has 1.5 and 0.04" in figures["channels"].sentence
 
 
+def test_explanations_that_predict_nothing_are_drawn_as_nothing() -> None:
+    rivals = [{"code": "bn_statistics_stale", "explained": 1e-4}, {"code": "input_scaling_mismatch", "explained": 0.0}]
+    contest = figures_of(report(contest=rivals))["contest"]
+    assert contest.sentence == "None of the explanations predicts the divergence."
+    assert contest.build(WIDE)["encoding"]["x"]["scale"]["domain"] == [0.0, 1.0], "a bar's length is its share of 100 %"
+
+
 def test_without_a_gap_there_are_no_shares() -> None:
     sentence = figures_of(report(verdict="no_phase_gap"))["depth"].sentence
     assert "share" not in sentence
