@@ -15,13 +15,15 @@ LIMITS = Limits(memory_bytes=1500 << 20, wall_seconds=30, output_bytes=1 << 26, 
 
 
 def main() -> None:
-    from tests.sandbox.harness import BareSandbox, HostileSandbox, Run
+    from tests.sandbox.harness import BareSandbox, HostileSandbox, Run, waiting
 
     home, kind, *payloads = sys.argv[1:]
-    sandbox = (BareSandbox if kind == "bare" else HostileSandbox)()
+    sandbox = BareSandbox() if kind == "bare" else HostileSandbox(folder=Path(home), spare=LIMITS)
     sandbox.start()
     said = {"isolation": sandbox.isolation}
     for payload in payloads:
+        if kind != "bare":
+            waiting(sandbox)  # so that each is run by a guest that waited for it
         folder = Path(home, payload)
         outcome = Run(sandbox, folder, payload, LIMITS)()
         assert outcome.kind == "succeeded", outcome
