@@ -96,12 +96,14 @@ class Postgres:
     def cpu_seconds(self) -> float:
         """Processor time of all its processes so far, those that have ended too."""
         server = psutil.Process(self._process.pid)
-        ended, alive = server.cpu_times(), [server, *server.children()]
-        spent = ended.children_user + ended.children_system
-        for process in alive:
-            times = process.cpu_times()
-            spent += times.user + times.system
-        return float(spent)
+        while True:
+            children = server.children()
+            try:
+                own, others = server.cpu_times(), [process.cpu_times() for process in children]
+            except psutil.NoSuchProcess:
+                continue  # one that tidies up has ended meanwhile: it counts with those that have
+            spent = own.user + own.system + own.children_user + own.children_system
+            return float(spent + sum(times.user + times.system for times in others))
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """What a query finds."""
