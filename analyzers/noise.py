@@ -75,7 +75,7 @@ def chance(moments: SampleMoments, epsilon: float, stored_samples: float, rng: n
     """
     n = moments.samples
     keep = np.unique(np.linspace(0, moments.mean.shape[1] - 1, BOOTSTRAP_CHANNELS).astype(int))
-    counts = rng.multinomial(n, np.full(n, 1.0 / n), size=BOOTSTRAP_RESAMPLES) * moments.count
+    counts = _resamples(n, rng) * moments.count
     weights = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0)
     whole = pool(moments)
     offset = moments.mean[:, keep] - whole.mean[keep]
@@ -87,6 +87,14 @@ def chance(moments: SampleMoments, epsilon: float, stored_samples: float, rng: n
     center, spread = float(kl.mean()), float(kl.var())
     shape = center**2 / spread if spread > 0 else 1.0
     return Chance(float(np.quantile(kl, FLOOR_QUANTILE)), center, shape)
+
+
+def _resamples(n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """How often each of n samples is in each resample, (resamples, n): a multinomial draw, by counting n uniform ones,
+    which takes an eighth of the time.
+    """
+    drawn = rng.integers(n, size=(BOOTSTRAP_RESAMPLES, n)) + n * np.arange(BOOTSTRAP_RESAMPLES)[:, None]
+    return np.bincount(drawn.ravel(), minlength=BOOTSTRAP_RESAMPLES * n).reshape(BOOTSTRAP_RESAMPLES, n)
 
 
 def channel_p_values(moments: SampleMoments, kl: Array, epsilon: float, stored_samples: float) -> Array:
