@@ -20,7 +20,7 @@ import numpy as np
 from analyzers.observation import Observer, Pass, slices, windows
 from analyzers.outputs import Outputs, Rows, joined
 from analyzers.phase import flatten
-from analyzers.recall import LIMIT_BYTES, Recall
+from analyzers.recall import Recall, room
 from analyzers.statistics import Array, relative_rms
 from analyzers.subjects.footprint import outputs_bytes
 from analyzers.subjects.keras_model import KerasSubject
@@ -66,7 +66,11 @@ def attribute(observer: Observer, inference: Pass, batch_only: Pass, divergences
     if not order or relative_rms(whole, [base, base + whole]) < NEGLIGIBLE:
         return Attribution(dict.fromkeys(order, 0.0), 0.0, 0.0)
     subject = observer.subject
-    recall = Recall(subject) if isinstance(subject, KerasSubject) and _repeats_itself(observer, inference) else None
+    recall = (
+        Recall(subject, room(observer.memory_bytes))
+        if isinstance(subject, KerasSubject) and _repeats_itself(observer, inference)
+        else None
+    )
     with recall or nullcontext():
         replaced = Replaced(observer, batch_only, order, take, recall)
 
@@ -155,7 +159,7 @@ def _parts(observer: Observer, like: Pass, take: int) -> list[_Part]:
     for number, (rows, keep) in enumerate(windows(take, observer.batch_size)):
         alone = Pass(like.outputs, like.calls[number : number + 1], {}, 0.0, {})
         if observer.merging:
-            most = max(1, LIMIT_BYTES // max(1, outputs_bytes(observer.subject.model)))
+            most = max(1, room(observer.memory_bytes) // max(1, outputs_bytes(observer.subject.model)))
             even = -(-len(keep) // -(-len(keep) // most))
             parts += [_Part(rows[keep][cut], kept, alone) for cut, kept in slices(len(keep), even)]
         else:

@@ -88,6 +88,7 @@ class Observer:
         self.mutable: list[int] = list(range(len(self.state.values)))
         self.passes_run = 0
         self.merging = False
+        self.memory_bytes: int | None = None  # What the process may take, where it is not the machine's.
 
     def __enter__(self) -> Observer:
         self.generators = random.getstate(), np.random.get_state()

@@ -120,6 +120,7 @@ def _diagnose(
     marks = [began, time.perf_counter()]
     with within_memory(), Observer(subject, batch, _batch_size(options, batch, subject), options.seed) as observer:
         tell("measure", 0.1)
+        observer.memory_bytes = options.memory_bytes
         evaluator, of_logits = named.fitted(observer, evaluator, saved, options.loss, options.metrics)
         measured = measure(observer, evaluator, source.optimizer_iterations, lambda f: tell("measure", 0.1 + 0.5 * f))
         marks.append(time.perf_counter())

@@ -25,6 +25,13 @@ LIMIT_BYTES = 3 << 29
 """1.5 GiB: ten images of 224 x 224 in ResNet-50, 137 MB each. A default guest has that to spare twice."""
 
 
+def room(memory_bytes: int | None) -> int:
+    """What may be kept where all may take so much: the same everywhere but where there is less than by default, since
+    what is kept decides how many passes the shares get.
+    """
+    return LIMIT_BYTES if memory_bytes is None else min(LIMIT_BYTES, memory_bytes * 3 // 8)
+
+
 class Recall:
     """Serves calls of the layers of one subject. A context manager, inside of its switchboard's; one thread."""
 

@@ -12,7 +12,8 @@ import pytest
 from analyzers import attribution
 from analyzers.batches.spec import Batch
 from analyzers.observation import Observer, Pass
-from analyzers.recall import Recall
+from analyzers.recall import LIMIT_BYTES, Recall, room
+from analyzers.subjects.footprint import outputs_bytes
 from analyzers.subjects.keras_model import KerasSubject
 from analyzers.switchboard import Setting
 
@@ -95,6 +96,26 @@ def test_beyond_its_limit_it_forgets_and_passes_are_whole() -> None:
             assert not any(memory._windows.values())
     for expected, found in zip(whole, served, strict=True):
         np.testing.assert_array_equal(found, expected)
+
+
+def test_where_memory_is_short_fewer_samples_are_run_at_a_time() -> None:
+    with _observer(_branching, 6, 6) as observer:
+        observer.merge()
+        training = observer.run(Setting(batch_statistics=True, record=True))
+        whole = _replaced(observer, training, None)
+        observer.memory_bytes = 3 * outputs_bytes(observer.subject.model) * 8 // 3
+        limit_bytes = room(observer.memory_bytes)
+        with Recall(observer.subject, limit_bytes) as memory:
+            served = _replaced(observer, training, memory)
+            assert len(memory._windows) == 2, "three samples each"
+            assert not memory.is_full
+    for expected, found in zip(whole, served, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_what_is_remembered_depends_on_memory_only_below_the_default() -> None:
+    assert room(None) == room(4 << 30) == room(64 << 30) == LIMIT_BYTES
+    assert room(1 << 30) < LIMIT_BYTES
 
 
 def test_calls_are_put_back() -> None:
