@@ -221,8 +221,10 @@ def test_secrets_stay_where_they_are_needed(company: Company) -> None:
     assert told.path == f"/hook?token={TOKEN}"
     assert told.is_signed_by(SECRET)
     assert told.is_signed_by(OTHER_SECRET)
-    assert "PHASEGAP_WEBHOOK_ENDPOINTS" in server.child("web").environ()
-    assert "PHASEGAP_WEBHOOK_ENDPOINTS" not in server.child("worker").environ()
+    assert SECRET in server.child("web").environ()["PHASEGAP_WEBHOOK_ENDPOINTS"]
+    workers = server.child("worker").environ()
+    assert workers["PHASEGAP_WEBHOOK_ENDPOINTS"] == "[]", "none, which goes before a file of the secrets' folder"
+    assert not any(secret in value for value in workers.values() for secret in (SECRET, OTHER_SECRET, TOKEN))
     shown = server.get("/webhooks/endpoints").text + server.get("/webhooks/deliveries").text + "".join(server.log)
     kept = b"".join(path.read_bytes() for path in server.data_dir.glob("*.sqlite*"))
     for secret in (SECRET, OTHER_SECRET, TOKEN):
