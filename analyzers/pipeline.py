@@ -118,9 +118,8 @@ def _diagnose(
     compiled, judged_by = inferred(model, compiled, batch.output_names, batch.y)
     evaluator = Evaluator(compiled, batch.output_names, batch.y, batch.sample_weight)
     marks = [began, time.perf_counter()]
-    with within_memory(), Observer(subject, batch, _batch_size(options, batch, subject), options.seed) as observer:
+    with within_memory(), _observer(subject, batch, options) as observer:
         tell("measure", 0.1)
-        observer.memory_bytes = options.memory_bytes
         evaluator, of_logits = named.fitted(observer, evaluator, saved, options.loss, options.metrics)
         measured = measure(observer, evaluator, source.optimizer_iterations, lambda f: tell("measure", 0.1 + 0.5 * f))
         marks.append(time.perf_counter())
@@ -194,6 +193,12 @@ def _size(options: Options, samples: int) -> int:
     if options.batch_size is not None and options.batch_size < 1:
         raise InvalidOption(f"batch_size must be 1 or more, it is {options.batch_size}")
     return min(options.batch_size or DEFAULT_BATCH_SIZE, samples)
+
+
+def _observer(subject: Subject, batch: Batch, options: Options) -> Observer:
+    observer = Observer(subject, batch, _batch_size(options, batch, subject), options.seed)
+    observer.memory_bytes = options.memory_bytes
+    return observer
 
 
 def _batch_size(options: Options, batch: Batch, subject: Subject) -> int:
