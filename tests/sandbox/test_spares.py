@@ -173,3 +173,24 @@ def test_who_waited_has_nothing_that_others_have_not(hostile, folder):
     )
     own = {"cwd", "uid"}
     assert {k: v for k, v in waited.items() if k not in own} == {k: v for k, v in forked.items() if k not in own}
+
+
+@pytest.mark.slow
+def test_uploads_are_opened_to_another_user_only(folder: Path, uploads: Path) -> None:
+    sandbox = Sandbox(folder=folder, spare=WARM, guest_uid_base=0)
+    sandbox.start()
+    try:
+        spare = waiting(sandbox)
+        (folder / "closed" / "in").mkdir(parents=True)
+        for upload in uploads.iterdir():
+            place = folder / "closed" / "in" / upload.name
+            place.write_bytes(upload.read_bytes())
+            place.chmod(0o600)
+            os.link(place, folder / upload.name)
+        task = Task(diagnosis_id="d-1", model_file="model.keras", batch_file="batch.npz")
+        ended = sandbox.run(folder / "closed", task, WARM, on_progress=lambda *_: None, should_stop=lambda: False)
+    finally:
+        sandbox.close()
+    assert ended.kind == "succeeded"
+    assert not lives(spare)
+    assert {(folder / upload.name).stat().st_mode & 0o777 for upload in uploads.iterdir()} == {0o600}
