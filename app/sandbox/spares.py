@@ -1,6 +1,6 @@
 """A guest that is warm before its job comes: made ahead, lent once, thrown away where it does not fit.
 
-One is kept for each warm parent. It lives in a folder of its own, into which a job's uploads are moved when it gets
+One is kept. It lives in a folder of its own, into which a job's uploads are moved when it gets
 them, and out of which its outputs are moved to the job's.
 """
 
@@ -41,7 +41,7 @@ class Spare:
     """One guest that waits, and its folder."""
 
     def __init__(self, parent: WarmParent, limits: Limits, where: Path | None) -> None:
-        self.parent, self.limits = parent, limits
+        self.parent, self._has_ended = parent, False
         self._held = ExitStack()
         path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=where))
         try:
@@ -53,13 +53,17 @@ class Spare:
         except BaseException:
             self._held.close()
             raise
-        self.has_failed = False
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it is gone, or was never there."""
+        while not self.ticket.news.empty():
+            self._has_ended = self._has_ended or self.ticket.news.get_nowait().event != "started"
+        return self._has_ended
 
     @property
     def is_ready(self) -> bool:
         """Whether it is warm and alive."""
-        while not self.ticket.news.empty():
-            self.has_failed = self.has_failed or self.ticket.news.get_nowait().event != "started"
         return not self.has_failed and self.ticket.pid > 0 and (self.folder.path / OUT / READY).exists()
 
     @contextmanager
@@ -143,7 +147,7 @@ class Spares:
 
     def _clear_unfit(self, parent: WarmParent) -> None:
         spare = self.waiting
-        if spare is None or (spare.parent is parent and (spare.is_ready or not spare.has_failed)):
+        if spare is None or (spare.parent is parent and not spare.has_failed):
             return
         if spare.parent is parent:
             self._failures += 1

@@ -31,18 +31,24 @@ def bare() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def start() -> Iterator[Callable[..., Sandbox]]:
-    """Start a sandbox with these steps left out or pretended; closed in the end."""
+def start_as() -> Iterator[Callable[..., Sandbox]]:
+    """Start a sandbox of a class with options; closed in the end."""
     started: list[Sandbox] = []
 
-    def start(**options: object) -> Sandbox:
-        started.append(BareSandbox(**options))
+    def start(kind: type[Sandbox], **options: object) -> Sandbox:
+        started.append(kind(**options))
         started[-1].start()
         return started[-1]
 
     yield start
     for sandbox in started:
         sandbox.close()
+
+
+@pytest.fixture
+def start(start_as: Callable[..., Sandbox]) -> Callable[..., Sandbox]:
+    """Start a sandbox with these steps left out or pretended."""
+    return lambda **options: start_as(BareSandbox, **options)
 
 
 @pytest.fixture

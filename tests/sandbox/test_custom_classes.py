@@ -5,9 +5,8 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -76,23 +75,11 @@ def run(sandbox: Sandbox, uploads: Path, folder: Path, limits: Limits = LIMITS) 
     return sandbox.run(folder, task, limits, on_progress=lambda *_: None, should_stop=lambda: False)
 
 
-@pytest.fixture
-def started() -> Iterator[Callable[..., Sandbox]]:
-    sandboxes: list[Sandbox] = []
-
-    def start(**options: Any) -> Sandbox:
-        sandboxes.append(Sandbox(**options))
-        sandboxes[-1].start()
-        return sandboxes[-1]
-
-    yield start
-    for sandbox in sandboxes:
-        sandbox.close()
-
-
-def test_registered_classes_load(classes: Path, uploads: Path, tmp_path: Path, started: Callable[..., Sandbox]) -> None:
+def test_registered_classes_load(
+    classes: Path, uploads: Path, tmp_path: Path, start_as: Callable[..., Sandbox]
+) -> None:
     """In a guest that waited for its job, and in one that was forked for it."""
-    knowing = started(custom_classes_modules=["own_layers"], custom_classes_dir=classes, spare=LIMITS)
+    knowing = start_as(Sandbox, custom_classes_modules=["own_layers"], custom_classes_dir=classes, spare=LIMITS)
     spare = waiting(knowing)
     forked = LIMITS.model_copy(update={"wall_seconds": LIMITS.wall_seconds - 1})
     for name, limits in (("forked", forked), ("waited", LIMITS)):
@@ -105,8 +92,8 @@ def test_registered_classes_load(classes: Path, uploads: Path, tmp_path: Path, s
     assert not spare.is_ready
 
 
-def test_others_are_named_with_what_to_do(uploads: Path, tmp_path: Path, started: Callable[..., Sandbox]) -> None:
-    outcome = run(started(), uploads, tmp_path)
+def test_others_are_named_with_what_to_do(uploads: Path, tmp_path: Path, start_as: Callable[..., Sandbox]) -> None:
+    outcome = run(start_as(Sandbox), uploads, tmp_path)
     assert outcome.code == "model_needs_custom_code"
     assert outcome.detail is not None
     assert "`ours>OwnBlock`" in outcome.detail
