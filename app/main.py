@@ -84,7 +84,7 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     settings: Settings = api.state.settings
     await asyncio.to_thread(prepare, settings)
     services = await asyncio.to_thread(Services, settings)
-    watch = EndWatch(services.store, settings.poll_seconds)
+    watch = EndWatch(services.store, settings.poll_seconds, settings.bells_dir)
     readiness = Readiness(services)
     api.state.context = Context(settings, services, watch, readiness, reports.page, waiting_page)
     api.state.services = services
@@ -96,6 +96,7 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         watch.stop()
+        watch.close()
         courier.cancel()
         await asyncio.gather(courier, return_exceptions=True)
         readiness.stop()

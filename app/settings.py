@@ -277,6 +277,11 @@ class Settings(StoreSettings, PlacingSettings, TenancySettings, SecretsFolder):
         return self.database_url or f"sqlite:///{self.data_dir / 'phasegap.sqlite'}"
 
     @property
+    def bells_dir(self) -> Path:
+        """Where processes that share the data folder wake one another; see `app.bells`."""
+        return self.data_dir / "bells"
+
+    @property
     def request_limit_bytes(self) -> int:
         """The largest body that can be a valid submission: both files, their fields and the framing."""
         return self.model_limit_bytes + self.batch_limit_bytes + 8 * self.field_limit_bytes

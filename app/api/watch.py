@@ -5,24 +5,34 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from contextlib import suppress
+from pathlib import Path
 
 import structlog
 
+from app.bells import Bell, hang
 from app.jobs.store import JobStore
 
 log = structlog.get_logger(__name__)
 
 
 class EndWatch:
-    """Wakes up who waits for a job to end. `stop` wakes everyone, so that a server that shuts down answers at once."""
+    """Wakes up who waits for a job to end. `stop` wakes everyone, so that a server that shuts down answers at once.
 
-    def __init__(self, store: JobStore, poll_seconds: float) -> None:
+    It looks into the database every `poll_seconds` while somebody waits, and when processes that share the folder of
+    `bells` say that something has happened.
+    """
+
+    def __init__(self, store: JobStore, poll_seconds: float, bells: Path) -> None:
         self._store = store
         self._poll_seconds = poll_seconds
         self._waiting: dict[str, list[asyncio.Event]] = {}
         self._loop: asyncio.Task[None] | None = None
         self._event_loop = asyncio.get_running_loop()
+        self._news = asyncio.Event()
         self.stopping = asyncio.Event()
+        self._bell = hang(bells, "events")
+        if self._bell is not None:
+            self._event_loop.add_reader(self._bell, self._hear, self._bell)
 
     async def ended(self, diagnosis_id: str, seconds: float) -> bool:
         """Wait up to so many seconds; whether the job has ended (or is gone)."""
@@ -42,6 +52,7 @@ class EndWatch:
 
     def stop(self) -> None:
         self.stopping.set()
+        self._look_up()
         for bells in self._waiting.values():
             for bell in bells:
                 bell.set()
@@ -50,10 +61,26 @@ class EndWatch:
         """`stop`, from a signal handler."""
         self._event_loop.call_soon_threadsafe(self.stop)
 
+    def close(self) -> None:
+        """Listen no more."""
+        if self._bell is not None:
+            self._event_loop.remove_reader(self._bell)
+            self._bell.close()
+            self._bell = None
+
     async def pause(self, seconds: float) -> None:
-        """Sleep, but not through a shutdown."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self.stopping.wait(), seconds)
+        """Sleep, but not through news or a shutdown."""
+        if not self.stopping.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), seconds)
+
+    def _hear(self, bell: Bell) -> None:
+        bell.hush()
+        self._look_up()
+
+    def _look_up(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
 
     def _forget(self, diagnosis_id: str, bell: asyncio.Event) -> None:
         bells = self._waiting.get(diagnosis_id, [])

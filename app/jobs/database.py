@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.sql.functions import FunctionElement
 
 from app.jobs.outages import connect_arguments, prepare_session
+from app.jobs.ringing import ring_at_commit
 from app.jobs.separation import keep_apart
 from app.settings import Settings
 
@@ -58,6 +59,7 @@ class Database:
         self.engine = make_engine(self.url)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
         keep_apart(self._sessions)
+        ring_at_commit(self._sessions, settings.bells_dir)
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:

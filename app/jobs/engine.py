@@ -12,23 +12,28 @@ there is a queue for each place: workers of before, which listen to every queue 
 these.
 
 DBOS bounds what a worker holds queue by queue, and by one figure in the database that all workers share. Here it is
-bounded by what the worker has room for, over all of its queues together: see `_within_room`.
+bounded by what the worker has room for, over all of its queues together: see `_within_room`. And a job of this host's
+is taken at once, not at the next look into the database: see `app.jobs.doorbell`.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import dbos._queue
 from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer
 from dbos._migration import get_migration_versions, get_sqlite_migration_versions  # it tells in no public way
 from dbos._sys_db import SystemDatabase
 from sqlalchemy.orm import Session
 
 from app.jobs.database import Database, make_engine, migration_lock
+from app.jobs.doorbell import Doorbell
 from app.jobs.needs import Place
+from app.jobs.ringing import has_news
 from app.settings import Settings
 
 APPLICATION = "phasegap"
@@ -120,6 +125,7 @@ class Engine:
             run[0],
             run[1],
         )
+        has_news(session, "jobs")
 
     def states(self, runs: Iterable[Run]) -> dict[Run, RunState]:
         """The state of each run that the queue knows; a run that is missing here will never be handed out."""
@@ -171,8 +177,10 @@ class WorkerLoop:
         self._queues = frozenset(queues)
         self._database_engine = make_engine(settings.sqlalchemy_url)
         self._dbos = DBOS(config=self._config(worker_id))
+        self._doorbell = Doorbell(settings.bells_dir)
         self._register(run_job)
         _within_room(self._queues, room)
+        _woken_by(self._doorbell)
 
     def _config(self, worker_id: str) -> DBOSConfig:
         return {
@@ -186,11 +194,13 @@ class WorkerLoop:
             "log_level": "WARNING",
         }
 
-    @staticmethod
-    def _register(run_job: Callable[[str, int], None]) -> None:
+    def _register(self, run_job: Callable[[str, int], None]) -> None:
         @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=None)
         def diagnose(diagnosis_id: str, attempt: int) -> None:
-            run_job(diagnosis_id, attempt)
+            try:
+                run_job(diagnosis_id, attempt)
+            finally:
+                self._doorbell.ring()  # there is room for the next
 
     def start(self) -> None:
         DBOS.listen_queues(sorted(self._queues))
@@ -200,6 +210,7 @@ class WorkerLoop:
 
     def stop_taking(self) -> None:
         """Take no further run. Those that are held go on."""
+        self._doorbell.retire()
         for event in self._dbos.background_thread_stop_events:
             event.set()
 
@@ -225,3 +236,17 @@ def _within_room(queues: Collection[str], room: Room) -> None:
             return names, reason
 
     SystemDatabase.start_queued_workflows = take  # type: ignore[method-assign]
+
+
+def _woken_by(doorbell: Doorbell) -> None:
+    """Have the pauses of the threads that take runs end when the bell rings.
+
+    DBOS 3.4 polls only, so the event by which it stops those threads, and on which they wait between two looks, is
+    given to them wrapped; `test_bells.py` notices if that changes. Before `launch`, which starts the threads.
+    """
+    plain = dbos._queue.queue_worker_thread
+
+    def look(stop: threading.Event, *others: Any) -> None:
+        plain(doorbell.cutting_short(stop), *others)
+
+    dbos._queue.queue_worker_thread = look  # type: ignore[assignment]

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from app.jobs.database import Database, db_now
 from app.jobs.models import Event
+from app.jobs.ringing import has_news
 
 KINDS = ("queued", "running", "progress", "succeeded", "failed", "cancelled")
 
@@ -30,6 +31,7 @@ def record_event(session: Session, diagnosis_id: str, kind: str, data: dict[str,
             diagnosis_id=diagnosis_id, number=last.scalar_subquery(), at=db_now(), kind=kind, data=data
         )
     )
+    has_news(session, "events")
 
 
 class EventLog:

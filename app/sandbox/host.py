@@ -48,9 +48,14 @@ REHEARSAL_PREFIX = "rehearsal-"
 LOCKED_PREFIXES = (REHEARSAL_PREFIX, spares.PREFIX)
 """How folders of guests without a job begin: one that nobody has locked is left of a process that was killed."""
 
-QUIET_SECONDS = 0.3
+QUIET_SECONDS = 0.2
 """So long after a run no other has begun before a guest is made for the next one: where jobs wait they come at once,
 and would share the processor with it.
+"""
+
+LONG_SECONDS = 1.5
+"""A run that takes longer shares the processor with the guest for the next one, where there is a slot for that: a short
+one would take half as long again, and is over soon.
 """
 
 PASSABLE = 0o711
@@ -98,7 +103,7 @@ class Sandbox:
 
     def start(self) -> None:
         """Start the zygote and prove with one guest that guests run and are held; `SandboxUnavailable` otherwise."""
-        self._stock(self._parent_for(None), None)
+        self._stock(self._parent_for(None), self._begun)
 
     def check(self, device: GuestDevice) -> str | None:
         """Try a GPU by a small guest; None where it works, else why it does not.
@@ -144,26 +149,28 @@ class Sandbox:
 
     @contextmanager
     def _busy(self, parent: WarmParent, limits: Limits) -> Iterator[None]:
-        """Count a run. While a place is free beside it, or some time after it, a guest is made for the next one."""
+        """Count a run. Some time after it, or while it takes long, a guest is made for the next one."""
         with self._lock:
             self._running += 1
             self._begun += 1
+        meanwhile = self._stock_later(LONG_SECONDS, parent, limits)
         try:
             yield
         finally:
+            meanwhile.cancel()
             with self._lock:
                 self._running -= 1
-            if limits.device is None:
-                later = threading.Timer(QUIET_SECONDS, self._stock_if_quiet, (parent, self._begun))
-                later.daemon = True
-                later.start()
+            self._stock_later(QUIET_SECONDS, parent, limits)
 
-    def _stock_if_quiet(self, parent: WarmParent, begun: int) -> None:
-        if self._begun == begun:
-            self._stock(parent, None)
+    def _stock_later(self, seconds: float, parent: WarmParent, limits: Limits) -> threading.Timer:
+        """Have a guest made unless another run begins before; on the processor only."""
+        later = threading.Timer(seconds, self._stock, (parent, self._begun if limits.device is None else None))
+        later.daemon = True
+        later.start()
+        return later
 
-    def _stock(self, parent: WarmParent, device: GuestDevice | None) -> None:
-        if device is None and self._running < self._slots:
+    def _stock(self, parent: WarmParent, begun: int | None) -> None:
+        if begun == self._begun and self._running < self._slots:
             self._spares.stock(parent)
 
     @contextmanager
@@ -172,7 +179,6 @@ class Sandbox:
     ) -> Iterator[tuple[JobFolder, Ticket | None]]:
         """The folder in which a job is run, and the guest that waits there, if one does."""
         spare = self._spares.take(parent, limits, job_folder)
-        self._stock(parent, limits.device)
         if spare is not None:
             with spare.given(job_folder, task):
                 yield spare.folder, spare.ticket

@@ -136,7 +136,7 @@ def test_what_ends_again_and_again_is_not_made_again(folder):
             wait_for(lambda spare=spare: spare.ticket.pid and lives(spare))
             os.kill(spare.ticket.pid, signal.SIGKILL)
             wait_for(lambda spare=spare: not spare.is_ready and spare.has_failed)
-            sandbox._stock(spare.parent, None)
+            sandbox._stock(spare.parent, sandbox._begun)
         assert sandbox.spare is None
     finally:
         sandbox.close()
