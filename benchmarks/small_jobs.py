@@ -1,10 +1,10 @@
 """Small models through the service: how long one takes, the same one again, and two hundred that wait.
 
-    python -m benchmarks.small_jobs [--singles 20] [--jobs 200]
+    python -m benchmarks.small_jobs [--singles 20] [--pause 2.5] [--jobs 200]
 
-A model of three batch-normalizing layers and 256 samples, with a guest that waits for the next job and without one.
-Beside the service the same diagnoses run in one plain Python loop, in this process, warm: what is the service's own is
-the difference.
+A model of three batch-normalizing layers and 256 samples: sent now and then, as somebody at a notebook does, so that a
+guest waits; one right after the other; and where no guest ever waits. Beside the service the same diagnoses run in one
+plain Python loop, in this process, warm: what is the service's own is the difference.
 """
 
 from __future__ import annotations
@@ -48,10 +48,11 @@ def write(folder: Path) -> tuple[Path, Path]:
     return folder / "model.keras", folder / "batch.npz"
 
 
-def seconds_of(action: Callable[[int], Any], count: int) -> list[float]:
-    """Seconds of each of so many calls, after a warming one."""
+def seconds_of(action: Callable[[int], Any], count: int, pause_seconds: float = 0.0) -> list[float]:
+    """Seconds of each of so many calls, after a warming one, so long after each other."""
     seconds = []
     for number in range(count + 1):
+        time.sleep(pause_seconds)
         began = time.perf_counter()
         action(number)
         seconds.append(time.perf_counter() - began)
@@ -107,6 +108,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--singles", type=int, default=20)
+    parser.add_argument("--pause", type=float, default=2.5, help="seconds between two that are sent now and then")
     parser.add_argument("--jobs", type=int, default=200)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
@@ -114,13 +116,15 @@ def main() -> None:
         model, batch = write(folder)
         settings = {"reuse_reports": True, "slots": os.cpu_count() or 1, "queue_limit_jobs": asked.jobs + 10}
         forked = without_spare(folder / "forked", model, batch, asked.singles, settings)
-        print(f"POST /diagnose, no guest waits  {forked:7.3f} s (median of {asked.singles})")
+        print(f"... where no guest ever waits    {forked:7.3f} s (median of {asked.singles})")
         server = Service(folder, **settings, guest_threads=1)
         try:
             post = Poster(server.url, model, batch)
-            single = statistics.median(seconds_of(post, asked.singles))
+            single = statistics.median(seconds_of(post, asked.singles, asked.pause))
+            row = statistics.median(seconds_of(lambda seed: post(1000 + seed), asked.singles))
             again = statistics.median(seconds_of(lambda _: post(0), asked.singles))
-            print(f"POST /diagnose, one at a time   {single:7.3f} s (median of {asked.singles})")
+            print(f"POST /diagnose, now and then    {single:7.3f} s (median of {asked.singles})")
+            print(f"... one right after the other   {row:7.3f} s")
             print(f"the same content again          {again:7.3f} s")
             seconds = drain(post, asked.jobs)
             print(f"{asked.jobs} jobs that wait together    {asked.jobs / seconds:7.2f} jobs/s")

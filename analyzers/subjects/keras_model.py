@@ -21,6 +21,7 @@ import tf_keras
 from numpy.typing import NDArray
 
 from analyzers.subjects.families import NORMALIZING, is_a, is_legacy, is_model, is_own, takes_training_flag
+from analyzers.tensors import read, write
 
 SiteKind = Literal["batch_normalizing", "stochastic", "augmentation"]
 
@@ -182,7 +183,7 @@ class KerasSubject:
         for generator, first in self._generators:
             generator._seed = first
         for index, variable in enumerate(v for v in self.variables if is_seed(v)):
-            variable.assign(np.asarray([(seed * 9973 + index * 7919) % 2**32, 0], dtype=np.uint32))
+            write(variable, np.asarray([(seed * 9973 + index * 7919) % 2**32, 0], dtype=np.uint32))
 
     def penalty(self) -> float:
         """Sum of the regularization and added losses as they stand after the last pass."""
@@ -195,11 +196,11 @@ class State:
 
     def __init__(self, subject: Any) -> None:
         self.variables = subject.variables
-        self.values = [np.array(v) for v in self.variables]
+        self.values = [read(v) for v in self.variables]
 
     def digest(self) -> str:
         """A hash over every variable's bytes as they are now."""
-        return _hash(np.array(v) for v in self.variables)
+        return _hash(read(v) for v in self.variables)
 
     def recorded_digest(self) -> str:
         """The same hash over the values that were recorded."""
@@ -207,12 +208,12 @@ class State:
 
     def changed(self) -> list[int]:
         """Indices of the variables whose bytes differ from the record."""
-        return [i for i, v in enumerate(self.variables) if np.array(v).tobytes() != self.values[i].tobytes()]
+        return [i for i, v in enumerate(self.variables) if read(v).tobytes() != self.values[i].tobytes()]
 
     def restore(self, indices: Sequence[int] | None = None) -> None:
         """Put the recorded values back, all of them or those of `indices`."""
         for i in range(len(self.variables)) if indices is None else indices:
-            self.variables[i].assign(self.values[i])
+            write(self.variables[i], self.values[i])
 
 
 def _hash(values: Iterable[NDArray[Any]]) -> str:

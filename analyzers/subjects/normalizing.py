@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzers.subjects.families import is_legacy, is_own
+from analyzers.tensors import read, write
 
 Constants = tuple[NDArray[Any], NDArray[Any]]
 """A mean and a variance, both (channels,), in the dtype of the layer's moving statistics."""
@@ -29,7 +30,7 @@ Call = tuple[Any, tuple[Any, ...], dict[str, Any]]
 
 def stored(layer: Any) -> Constants:
     """The moving statistics as they stand."""
-    return np.array(layer.moving_mean), np.array(layer.moving_variance)
+    return read(layer.moving_mean), read(layer.moving_variance)
 
 
 def with_constants(layer: Any, call: Call, pair: Constants) -> Any:
@@ -109,5 +110,5 @@ def _unfused(layer: Any) -> Iterator[None]:
 
 
 def _assign(layer: Any, pair: Constants) -> None:
-    layer.moving_mean.assign(pair[0])
-    layer.moving_variance.assign(pair[1])
+    write(layer.moving_mean, pair[0])
+    write(layer.moving_variance, pair[1])
