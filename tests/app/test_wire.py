@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
+import hashlib
+import random
 import re
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from types import SimpleNamespace
 
+import h11
 import httpx2 as httpx
 import pytest
+import uvicorn
+from uvicorn.server import ServerState
 
+from app.settings import load_settings
+from app.wire import BoundedProtocol
 from tests.app.double import script
 from tests.app.served import Server
 
@@ -217,3 +227,65 @@ def test_uploads_that_end_early_leave_nothing(server: Server) -> None:
         connection.close()
         server.until(lambda: set(server.stored_files()) <= before)
     assert server.get("/diagnoses").json()["items"] == jobs
+
+
+class Hashing:
+    """An application that answers with the hash and length of each body."""
+
+    def __init__(self) -> None:
+        self.state = SimpleNamespace(settings=load_settings())
+
+    async def __call__(self, scope, receive, send):
+        digest, count, more = hashlib.sha256(), 0, True
+        while more:
+            message = await receive()
+            digest.update(message["body"])
+            count, more = count + len(message["body"]), message["more_body"]
+        said = f"{digest.hexdigest()} {count}\n".encode()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(said))]})
+        await send({"type": "http.response.body", "body": said})
+
+
+def through_protocol(*sent: bytes) -> bytes:
+    """What the protocol alone answers to these writes, until it has answered as often as there are requests."""
+
+    async def talk() -> bytes:
+        loop = asyncio.get_running_loop()
+        config = uvicorn.Config(Hashing(), lifespan="off", log_config=None)
+        config.load()
+        make = functools.partial(BoundedProtocol, config, ServerState(), {})
+        async with await loop.create_server(make, "127.0.0.1", 0) as server:
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            for piece in sent:
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(0)
+            writer.write_eof()
+            answer = await asyncio.wait_for(reader.read(), 30)
+            writer.close()
+            return answer
+
+    return asyncio.run(talk())
+
+
+@pytest.mark.parametrize("size", [1, 1000, 65536, 300_000])
+def test_a_body_arrives_whole_however_it_is_cut_and_the_next_request_after_it(monkeypatch, size):
+    body = random.Random(size).randbytes(min(2_000_000, 2000 * size))
+    post = b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    told = []
+    plain = h11.Connection.receive_data
+    monkeypatch.setattr(h11.Connection, "receive_data", lambda self, data: (told.append(len(data)), plain(self, data)))
+    stream = post + post + LIVE + CLOSE
+    answer = through_protocol(*(stream[start : start + size] for start in range(0, len(stream), size)))
+    expected = f"{hashlib.sha256(body).hexdigest()} {len(body)}".encode()
+    assert answer.count(expected) == 2
+    assert answer.count(b"200 OK") == 3
+    if size >= 1000:
+        assert sum(told) < len(stream) / 2, "most of a body does not pass through h11"
+
+
+def test_what_comes_after_a_body_is_no_part_of_it():
+    post = b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 6\r\n\r\n"
+    answer = through_protocol(post + b"a", b"bc", b"def\x00 is no request\r\n\r\n")
+    assert answer.count(b"200 OK") == 1
+    assert f"{hashlib.sha256(b'abcdef').hexdigest()} 6\n".encode() in answer
