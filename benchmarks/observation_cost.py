@@ -63,18 +63,25 @@ def by_turns(actions: list[Callable[[], Any]], rounds: int) -> list[float]:
 
 
 def observing(samples: int, rounds: int) -> None:
-    """Print the cost of observation."""
+    """Print the cost of observation: of one model, against another of the same architecture that nobody watches."""
     for name in ("ResNet50", "MobileNetV2"):
-        model = getattr(keras.applications, name)(weights=None, input_shape=(SIDE, SIDE, 3), classes=CLASSES)
+        make = getattr(keras.applications, name)
+        model, bare = (make(weights=None, input_shape=(SIDE, SIDE, 3), classes=CLASSES) for _ in range(2))
         x, _ = images(samples, SIDE)
         with Observer(KerasSubject(model), Batch([x], None, None, ["x"], ["y"]), samples, 0) as observer:
+            observer.run(Setting(training=True), keep_changes=True)
+            observer.learn_mutable()  # as a diagnosis does: from then on only what a pass changes is put back
+            observer.state.restore()
 
             def observed(watched: Observer = observer) -> None:
                 for phase in (False, True):
                     watched.run(Setting(training=phase, record=True))
 
-            watched_s = by_turns([observed], rounds)[0]
-        bare_s = by_turns([lambda m=model, b=x: [np.asarray(m(b, training=p)) for p in (False, True)]], rounds)[0]
+            def run(plain: Any = bare, batch: Any = x) -> None:
+                for phase in (False, True):
+                    np.asarray(plain(batch, training=phase))
+
+            watched_s, bare_s = by_turns([observed, run], rounds)
         print(f"{name:12} {samples} x {SIDE} x {SIDE}: observed {watched_s:.2f} s, bare {bare_s:.2f} s, "
               f"ratio {watched_s / bare_s:.2f}", flush=True)  # fmt: skip
 

@@ -27,7 +27,7 @@ from app.jobs.states import Submission
 from app.settings import Settings
 
 PIECE_BYTES = 1024 * 1024
-"""What is parsed, hashed and written at a time: in smaller pieces two threads wait for each other more than they work."""
+"""Parsed, hashed and written at a time: in smaller pieces two threads wait for each other more than they work."""
 FRAMING_LIMIT_BYTES = 64 * 1024
 KNOWN_FIELDS = (*FIELDS, *PLACING_FIELDS, *URI_FIELDS)
 FORMAT_VERSION = "1"
