@@ -3,12 +3,16 @@
 A bell is a named pipe. Whoever waits holds it open; whoever has news writes a byte into each bell of that kind. It says
 no more than "look": what there is to see stands in the database, and who hears nothing, on another host or because a
 ring was lost, looks all the same, only later.
+
+Where hosts share the folder each has bells of its own: a pipe connects processes of one kernel, and looks abandoned to
+every other.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import select
 import uuid
@@ -19,6 +23,9 @@ import structlog
 
 Kind = Literal["jobs", "events"]
 """That there is a job to take; that something has happened to one."""
+
+BOOT = Path("/proc/sys/kernel/random/boot_id")
+"""Tells kernels apart, not containers on one of them."""
 
 RING = b"!"
 MOST_RINGS = 1 << 16
@@ -31,7 +38,7 @@ class Bell:
 
     def __init__(self, folder: Path, kind: Kind) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.path = folder / f"{kind}-{uuid.uuid4().hex[:12]}"
+        self.path = folder / f"{kind}-{_kernel()}-{uuid.uuid4().hex[:12]}"
         draft = folder / f".{self.path.name}"
         os.mkfifo(draft, 0o600)
         # Open for writing, too: a pipe without writers would count as readable all the time.
@@ -77,7 +84,7 @@ def ring(folder: Path, kind: Kind) -> None:
     """Wake all who listen here. Bells that nobody holds any more, after a kill, are removed. Never fails: it is for the
     sake of speed alone.
     """
-    for path in folder.glob(f"{kind}-*"):
+    for path in folder.glob(f"{kind}-{_kernel()}-*"):
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError as error:
@@ -90,6 +97,15 @@ def ring(folder: Path, kind: Kind) -> None:
             pass
         finally:
             os.close(descriptor)
+
+
+@functools.cache
+def _kernel() -> str:
+    """A name of the kernel that this process runs on."""
+    try:
+        return BOOT.read_text(encoding="ascii")[:8]
+    except OSError:
+        return f"{uuid.getnode():x}"
 
 
 def _remove(path: Path) -> None:

@@ -32,11 +32,21 @@ def test_a_bell_that_nobody_holds_any_more_is_removed(tmp_path):
     gone, kept = Bell(tmp_path, "jobs"), Bell(tmp_path, "jobs")
     path = gone.path
     gone.close()
-    kept.path.rename(path.with_name("jobs-kept"))
     os.mkfifo(path)  # what a killed process leaves
     ring(tmp_path, "jobs")
-    assert [found.name for found in tmp_path.iterdir()] == ["jobs-kept"]
+    assert list(tmp_path.iterdir()) == [kept.path]
     assert kept.wait(0)
+
+
+def test_the_bells_of_another_host_are_left_alone(tmp_path, monkeypatch):
+    elsewhere = Bell(tmp_path, "jobs")
+    elsewhere.close()
+    os.mkfifo(elsewhere.path)  # as it looks from here: a pipe that nobody holds open
+    monkeypatch.setattr("app.bells._kernel", lambda: "other")
+    here = Bell(tmp_path, "jobs")
+    ring(tmp_path, "jobs")
+    assert here.wait(0)
+    assert elsewhere.path.exists()
 
 
 def test_rings_that_nobody_hears_cost_nothing(tmp_path):
@@ -51,7 +61,9 @@ def test_rings_that_nobody_hears_cost_nothing(tmp_path):
 def test_a_link_in_the_folder_is_not_written_through(tmp_path):
     (tmp_path / "bells").mkdir()
     (tmp_path / "precious").write_text("as it was")
-    (tmp_path / "bells" / "jobs-link").symlink_to(tmp_path / "precious")
+    bell = Bell(tmp_path / "bells", "jobs")
+    bell.close()
+    bell.path.symlink_to(tmp_path / "precious")
     ring(tmp_path / "bells", "jobs")
     assert (tmp_path / "precious").read_text() == "as it was"
 
