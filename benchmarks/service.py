@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,8 @@ class Service:
         supervisor = psutil.Process(self.process.pid)
         found: dict[str, list[psutil.Process]] = {"supervisor": [supervisor], "web": [], "worker": []}
         for child in supervisor.children():
-            found["web" if " web " in " ".join(child.cmdline()) else "worker"].append(child)
+            with suppress(psutil.NoSuchProcess):  # it was killed just now
+                found["web" if " web " in " ".join(child.cmdline()) else "worker"].append(child)
         found["zygote"] = [process for worker in found["worker"] for process in worker.children()]
         found["guest"] = [process for zygote in found["zygote"] for process in zygote.children()]
         for processes in found.values():
