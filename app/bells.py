@@ -21,8 +21,8 @@ from typing import Literal
 
 import structlog
 
-Kind = Literal["jobs", "events"]
-"""That there is a job to take; that something has happened to one."""
+Kind = Literal["jobs", "ends"]
+"""That there is a job to take; that one has ended."""
 
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 """Tells kernels apart, not containers on one of them."""

@@ -68,7 +68,7 @@ async def _stream(context: Context, diagnosis_id: str, after: int) -> AsyncItera
             silent_s = 0.0
             yield b": still here\n\n"
         silent_s += POLL_S
-        await watch.pause(POLL_S)
+        await watch.ended(diagnosis_id, POLL_S)
 
 
 def _frame(event: Event) -> bytes:

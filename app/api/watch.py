@@ -18,8 +18,8 @@ log = structlog.get_logger(__name__)
 class EndWatch:
     """Wakes up who waits for a job to end. `stop` wakes everyone, so that a server that shuts down answers at once.
 
-    It looks into the database every `poll_seconds` while somebody waits, and when processes that share the folder of
-    `bells` say that something has happened.
+    It looks into the database every `poll_seconds` while somebody waits, and when a process that shares the folder of
+    `bells` has ended a job.
     """
 
     def __init__(self, store: JobStore, poll_seconds: float, bells: Path) -> None:
@@ -30,7 +30,7 @@ class EndWatch:
         self._event_loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
         self.stopping = asyncio.Event()
-        self._bell = hang(bells, "events")
+        self._bell = hang(bells, "ends")
         if self._bell is not None:
             self._event_loop.add_reader(self._bell, self._hear, self._bell)
 
@@ -68,7 +68,7 @@ class EndWatch:
             self._bell.close()
             self._bell = None
 
-    async def pause(self, seconds: float) -> None:
+    async def _pause(self, seconds: float) -> None:
         """Sleep, but not through news or a shutdown."""
         if not self.stopping.is_set():
             with suppress(TimeoutError):
@@ -91,7 +91,7 @@ class EndWatch:
 
     async def _poll(self) -> None:
         while self._waiting and not self.stopping.is_set():
-            await self.pause(self._poll_seconds)
+            await self._pause(self._poll_seconds)
             try:
                 ended = await asyncio.to_thread(self._store.ended_among, list(self._waiting))
             except Exception:

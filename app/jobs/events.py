@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from app.jobs.database import Database, db_now
 from app.jobs.models import Event
 from app.jobs.ringing import has_news
+from app.jobs.states import ENDED
 
 KINDS = ("queued", "running", "progress", "succeeded", "failed", "cancelled")
 
@@ -31,7 +32,8 @@ def record_event(session: Session, diagnosis_id: str, kind: str, data: dict[str,
             diagnosis_id=diagnosis_id, number=last.scalar_subquery(), at=db_now(), kind=kind, data=data
         )
     )
-    has_news(session, "events")
+    if kind in ENDED:
+        has_news(session, "ends")
 
 
 class EventLog:

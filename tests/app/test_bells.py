@@ -19,7 +19,7 @@ SELDOM = 30.0
 
 
 def test_a_ring_is_heard_by_all_of_its_kind_and_by_no_other(tmp_path):
-    first, second, other = Bell(tmp_path, "jobs"), Bell(tmp_path, "jobs"), Bell(tmp_path, "events")
+    first, second, other = Bell(tmp_path, "jobs"), Bell(tmp_path, "jobs"), Bell(tmp_path, "ends")
     ring(tmp_path, "jobs")
     assert (first.wait(0), second.wait(0), other.wait(0)) == (True, True, False)
     assert not first.wait(0), "heard once"
