@@ -27,6 +27,7 @@ from analyzers.subjects.outline import read_outline
 from analyzers.subjects.outline_facts import Outline
 from analyzers.subjects.outline_words import clause, telling
 from analyzers.subjects.saved_model import load_saved_model
+from analyzers.subjects.walking import remember_attributes
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,7 @@ def _load(path: Path, facts: ModelFile, name: str, memory_bytes: int | None) -> 
             with weighed(memory_bytes):
                 return family.load(plain)
 
+        remember_attributes()
         with explained(_cannot_build(facts.keras_version, family), quote=True):
             model = without_drawing(build)
     if not is_model(model):
