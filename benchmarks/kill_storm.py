@@ -25,6 +25,7 @@ from typing import Any
 import httpx2 as httpx
 import psutil
 
+from app.locks import owner_is_dead
 from benchmarks import service
 from benchmarks.service import Service
 
@@ -133,6 +134,7 @@ def run(jobs: int, kills: int, seed: int, pause_s: float, limit_s: float, folder
     states = service.wait_until_all_ended(folder, 600.0)
     found: dict[str, Any] = {"seconds until all had ended in the calm": round(time.time() - calm_at_s, 1)}
     found["uploads without a job, until the sweep"] = _sweep(folder)
+    _bury(folder)
     found["exit code of the server at the end"] = server.stop()
     time.sleep(1.0)
     found["seconds"] = round(time.monotonic() - started_s, 1)
@@ -148,6 +150,13 @@ def _sweep(folder: Path) -> int:
     while service.orphans(folder) and time.monotonic() < end:
         time.sleep(0.2)
     return len(left)
+
+
+def _bury(folder: Path) -> None:
+    """Give who comes after the last kill the time to find out that others are dead."""
+    end = time.monotonic() + 10 * SWEEP_S
+    while any(owner_is_dead(lock) for lock in (folder / "workers").glob("*.lock")) and time.monotonic() < end:
+        time.sleep(0.2)
 
 
 def judge(ids: list[str], states: dict[str, str], storm: Storm, calm_at_s: float, found: dict[str, Any]) -> int:
