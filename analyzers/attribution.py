@@ -26,7 +26,7 @@ from analyzers.subjects.footprint import outputs_bytes
 from analyzers.subjects.keras_model import KerasSubject
 from analyzers.switchboard import Setting
 
-RESOLUTION = 0.02  # A group of layers with less than 2 % of the gap in all is not worth another pass.
+RESOLUTION = 0.03  # A group of layers with less than 3 % of the gap in all is not worth another pass.
 NEGLIGIBLE = 1e-3  # Of the outputs' spread: less is nothing that anybody could see, and not worth sharing out.
 PASSES = 20  # Whole ones. They bound the time: what is left in unopened groups is shared out by divergence, and said.
 SAMPLES = 64  # Statistics are constants here, so a few windows show the same layers as all; more only cost time.
