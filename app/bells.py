@@ -91,12 +91,9 @@ def ring(folder: Path, kind: Kind) -> None:
             if error.errno == errno.ENXIO:
                 _remove(path)
             continue
-        try:
+        with contextlib.suppress(OSError):  # full of rings that were not heard yet, or let go of this very moment
             os.write(descriptor, RING)
-        except OSError:  # full of rings that were not heard yet, or hushed this very moment
-            pass
-        finally:
-            os.close(descriptor)
+        os.close(descriptor)
 
 
 @functools.cache

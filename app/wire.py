@@ -63,7 +63,7 @@ class BoundedProtocol(H11Protocol):
 
     def _is_inside_of_body(self, data: bytes) -> bool:
         """Whether all of this belongs to a body of a length that was told, of which h11 has seen the beginning and will
-        see the end. It has nothing to say to what lies between, but copies it four times: half of an upload's time.
+        see the end. It has nothing to say to what lies between, but copies it four times.
         """
         reader = self.conn._reader
         return (

@@ -114,10 +114,9 @@ def main() -> None:
             pairs = []
             with Memory(web) as memory:
                 for number in range(asked.rounds):
-                    both = [
-                        (address, send(address, model, batch)) for address in (sink.url, url)[:: 1 - 2 * (number % 2)]
-                    ]
-                    pairs.append(tuple(seconds for _, seconds in sorted(both, key=lambda x: x[0] == url)))
+                    order = (url, sink.url) if number % 2 else (sink.url, url)
+                    took = {address: send(address, model, batch) for address in order}
+                    pairs.append((took[sink.url], took[url]))
         finally:
             service.stop()
     sunk, taken = (asked.megabytes / statistics.median(times) for times in zip(*pairs, strict=True))
